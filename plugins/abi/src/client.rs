@@ -1,0 +1,145 @@
+//! The caller's side of the protocol: typed verbs over a [`Surface`].
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use abi_stable::std_types::{RSlice, RStr};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::capability::CapabilityReport;
+use crate::descriptors::{self, Reply};
+use crate::documents::{
+    CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExitStatus,
+    HookReply, HookRequest, ReportRequest, SandboxReply, SandboxRequest, SignalRequest, StateReply,
+    UndoRequest, WaitRequest,
+};
+use crate::surface::{Outcome, Surface};
+use crate::{Error, ErrorCode, Result};
+
+/// A plugin as the core sees it, wherever its code comes from.
+#[derive(Debug, Clone)]
+pub struct Client {
+    surface: Surface,
+    description: Description,
+}
+
+impl Client {
+    /// Asks the plugin who it is.
+    ///
+    /// # Errors
+    /// `protocol` when the answer cannot be read.
+    pub fn new(surface: Surface) -> Result<Self> {
+        let document = (surface.describe)();
+        let description = serde_json::from_slice(&document)
+            .map_err(|error| Error::new(ErrorCode::Protocol, "read a plugin's description").because(error))?;
+        Ok(Self { surface, description })
+    }
+
+    /// Who it is.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// [`crate::Backend::report`].
+    ///
+    /// # Errors
+    /// The plugin's, or `protocol`; so for every verb below.
+    pub fn report(&self, request: &ReportRequest) -> Result<CapabilityReport> {
+        self.plain("report", request, &[])
+    }
+
+    /// [`crate::Backend::check_options`].
+    pub fn check_options(&self, request: &CheckOptionsRequest) -> Result<Done> {
+        self.plain("check-options", request, &[])
+    }
+
+    /// [`crate::Backend::sandbox`].
+    pub fn sandbox(&self, request: &SandboxRequest, fds: &[BorrowedFd<'_>]) -> Result<Reply<SandboxReply>> {
+        self.call("sandbox", request, fds)
+    }
+
+    /// [`crate::Backend::create`].
+    pub fn create(&self, request: &CreateRequest, fds: &[BorrowedFd<'_>]) -> Result<Reply<CreateReply>> {
+        self.call("create", request, fds)
+    }
+
+    /// [`crate::Backend::start`].
+    pub fn start(&self, request: &ContainerRequest) -> Result<Done> {
+        self.plain("start", request, &[])
+    }
+
+    /// [`crate::Backend::wait`].
+    pub fn wait(&self, request: &WaitRequest, fds: &[BorrowedFd<'_>]) -> Result<ExitStatus> {
+        self.plain("wait", request, fds)
+    }
+
+    /// [`crate::Backend::state`].
+    pub fn state(&self, request: &ContainerRequest) -> Result<StateReply> {
+        self.plain("state", request, &[])
+    }
+
+    /// [`crate::Backend::signal`].
+    pub fn signal(&self, request: &SignalRequest) -> Result<Done> {
+        self.plain("signal", request, &[])
+    }
+
+    /// [`crate::Backend::delete`].
+    pub fn delete(&self, request: &ContainerRequest) -> Result<Done> {
+        self.plain("delete", request, &[])
+    }
+
+    /// [`crate::Backend::undo`].
+    pub fn undo(&self, request: &UndoRequest) -> Result<Done> {
+        self.plain("undo", request, &[])
+    }
+
+    /// [`crate::Hook::event`].
+    pub fn event(&self, request: &HookRequest) -> Result<HookReply> {
+        self.plain("event", request, &[])
+    }
+
+    fn plain<T: DeserializeOwned>(
+        &self,
+        verb: &str,
+        request: &impl Serialize,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<T> {
+        self.call(verb, request, fds).map(|reply| reply.document)
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        verb: &str,
+        request: &impl Serialize,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Reply<T>> {
+        let document = serde_json::to_vec(request).map_err(|error| self.unreadable(verb, &error))?;
+        let raw = descriptors::numbers(fds);
+        let answer = (self.surface.call)(
+            RStr::from_str(verb),
+            RSlice::from_slice(&document),
+            RSlice::from_slice(&raw),
+        );
+        // SAFETY: the protocol's rule: descriptors of an answer are open and belong to the caller.
+        let owned: Vec<OwnedFd> = unsafe { descriptors::own(&answer.descriptors) };
+        match answer.outcome {
+            Outcome::Done => serde_json::from_slice(&answer.document)
+                .map(|document| Reply {
+                    document,
+                    descriptors: owned,
+                })
+                .map_err(|error| self.unreadable(verb, &error)),
+            Outcome::Failed => Err(serde_json::from_slice(&answer.document)
+                .unwrap_or_else(|error| self.unreadable(verb, &error))),
+        }
+    }
+
+    fn unreadable(&self, verb: &str, error: &serde_json::Error) -> Error {
+        Error::new(
+            ErrorCode::Protocol,
+            format!("read the plugin's answer to `{verb}`"),
+        )
+        .on(format!("plugin `{}`", self.description.id))
+        .because(error)
+    }
+}

@@ -1,0 +1,384 @@
+//! The documents that cross the protocol: one request and one reply for each verb.
+//!
+//! Each request carries `schema`, the version of the documents. A field that one side does not know is ignored; a field
+//! that one side lacks takes its default. So a document may grow, and never changes the meaning of what it had.
+//!
+//! Where a document speaks of a descriptor, it holds an index into the descriptors that accompany it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::capability::Capability;
+use crate::id::ContainerId;
+
+/// The version of the documents that this release writes.
+pub const SCHEMA: u32 = 1;
+
+/// What a plugin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Runs and isolates bundles.
+    Backend,
+    /// Is called at lifecycle points.
+    Hook,
+}
+
+/// A plugin's account of itself: the answer to `describe`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The name by which profiles choose it.
+    pub id: String,
+    /// Backend or hook.
+    pub kind: Kind,
+    /// The plugin's own version.
+    pub version: String,
+    /// Oldest and newest schema of the documents that it reads.
+    pub schemas: (u32, u32),
+    /// Preference under `backend: auto`: among the backends that can enforce the plan, the highest rank is taken;
+    /// a negative rank is never taken unasked.
+    #[serde(default)]
+    pub rank: i32,
+}
+
+/// Index of a descriptor among those that accompany a document.
+pub type DescriptorIndex = usize;
+
+/// `report`: what can you enforce here?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The entries to answer; nothing else needs to be probed.
+    pub asked: Vec<Capability>,
+    /// The profile's options for this backend.
+    #[serde(default)]
+    pub options: serde_json::Value,
+}
+
+/// `check-options`: are these options sound?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckOptionsRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The profile's options for this backend.
+    pub options: serde_json::Value,
+}
+
+/// Where the container stands in the cgroup hierarchies. The core chose it and will remove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupPlacement {
+    /// Path below the root of each hierarchy, beginning with `/`.
+    pub path: PathBuf,
+}
+
+/// What may be done below a path under Landlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LandlockAccess {
+    /// Read files and list directories.
+    Read,
+    /// Read, and execute programs.
+    ReadExecute,
+    /// Read, write, make, remove, rename (also between directories), but not execute.
+    ReadWrite,
+    /// All of it.
+    ReadWriteExecute,
+}
+
+/// One Landlock rule: what may be done at and below a path of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockRule {
+    /// Absolute path in the container. A rule for a path that does not exist there is left out.
+    pub path: PathBuf,
+    /// What may be done there.
+    pub access: LandlockAccess,
+}
+
+/// What the plan asks for and the runtime specification has no word for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// Landlock rules; all other access to files is denied. `None`: no Landlock.
+    #[serde(default)]
+    pub landlock: Option<Vec<LandlockRule>>,
+    /// Whether an init process stands between the backend and the workload.
+    #[serde(default)]
+    pub init: Init,
+}
+
+/// Whether the workload is the container's first process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// The workload is the first process.
+    #[default]
+    Workload,
+    /// A small init is: it reaps zombies and forwards signals.
+    Reaper,
+}
+
+/// `sandbox`: make namespaces, cgroups and a process that waits at the gate. Nothing of the workload runs yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SandboxRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// A directory of the container where the backend may keep what it must remember between verbs.
+    pub directory: PathBuf,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// The bundle's `config.json`.
+    pub config: Box<RawValue>,
+    /// The profile's options for this backend.
+    #[serde(default)]
+    pub options: serde_json::Value,
+    /// Where to put the container's processes; `None` leaves them where the caller is.
+    #[serde(default)]
+    pub cgroup: Option<CgroupPlacement>,
+    /// What goes beyond the runtime specification.
+    #[serde(default)]
+    pub beyond: Beyond,
+    /// The ledger, opened for appending.
+    pub ledger: DescriptorIndex,
+    /// The root file system: a mount that is attached nowhere, or a directory. Without it, `root.path` of the
+    /// configuration counts.
+    #[serde(default)]
+    pub rootfs: Option<DescriptorIndex>,
+    /// Sources of `mounts` that were opened and checked, by their index in the configuration: `O_PATH` descriptors.
+    #[serde(default)]
+    pub mount_sources: BTreeMap<usize, DescriptorIndex>,
+    /// Standard input, output and error of the workload. Ignored with `process.terminal`.
+    pub stdio: [DescriptorIndex; 3],
+}
+
+/// The reply to `sandbox`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxReply {
+    /// The process that waits, in the core's pid namespace.
+    pub pid: u32,
+    /// The gate, to be given to `create`. When its last copy is closed before, the sandbox dies by itself.
+    pub gate: DescriptorIndex,
+}
+
+/// `create`: build the rest, up to the point where only `start` is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+    /// The gate that `sandbox` returned.
+    pub gate: DescriptorIndex,
+}
+
+/// The reply to `create`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateReply {
+    /// The first process of the workload in the core's pid namespace, where the backend has one to name.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Becomes readable when the workload has ended; to be given to `wait`.
+    pub wait: DescriptorIndex,
+    /// Tells `wait` that the program could not be executed; to be given to `wait`.
+    #[serde(default)]
+    pub failure: Option<DescriptorIndex>,
+    /// The operator's side of the container's terminal, where `process.terminal` asks for one.
+    #[serde(default)]
+    pub console: Option<DescriptorIndex>,
+    /// What was asked for and left out, where the specification says that this is no error.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// A request that names a container and says no more: `start`, `state`, `delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+}
+
+/// `wait`: how did it end? Called when the descriptor that `create` returned has become readable; blocks until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+    /// The descriptor to wait on that `create` returned.
+    pub wait: DescriptorIndex,
+    /// The descriptor of failure that `create` returned.
+    #[serde(default)]
+    pub failure: Option<DescriptorIndex>,
+}
+
+/// How the workload's first process ended. A monitor's own exit status is never passed off as the workload's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitStatus {
+    /// It exited by itself.
+    Exited {
+        /// 0 to 255.
+        code: u8,
+    },
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number, signal(7).
+        signal: i32,
+    },
+    /// It never ran: execve(2) failed.
+    NotExecuted {
+        /// The error number of execve(2).
+        errno: i32,
+    },
+    /// The backend cannot tell.
+    Unknown,
+}
+
+/// The status of a container, as in the runtime specification's `runtime.md#state`, and `paused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Being made.
+    Creating,
+    /// Made; the workload's program has not been executed.
+    Created,
+    /// The program has been executed and has not ended.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// Its first process has ended.
+    Stopped,
+}
+
+/// The reply to `state`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateReply {
+    /// What it is doing.
+    pub status: Status,
+    /// Its first process in the core's pid namespace, while it lives.
+    #[serde(default)]
+    pub pid: Option<u32>,
+}
+
+/// Whom a signal is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalTarget {
+    /// The container's first process.
+    First,
+    /// Every process of the container.
+    All,
+}
+
+/// `signal`: send a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+    /// The signal's number, signal(7).
+    pub signal: i32,
+    /// To whom.
+    pub target: SignalTarget,
+}
+
+/// `undo`: undo an effect that only the backend understands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+    /// What the backend wrote into [`crate::Effect::Plugin`].
+    pub document: serde_json::Value,
+}
+
+/// When a hook plugin is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookPoint {
+    /// The profile is resolved, the plan not yet made: the hook may propose changes.
+    Plan,
+    /// The container is created.
+    Created,
+    /// The workload has been started.
+    Started,
+    /// The workload has ended.
+    Stopped,
+    /// The container is gone.
+    Deleted,
+}
+
+/// `event`: something happens to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What happens.
+    pub point: HookPoint,
+    /// To which container.
+    pub id: ContainerId,
+    /// The profile's options for this hook.
+    #[serde(default)]
+    pub options: serde_json::Value,
+    /// The profile document as it stands.
+    #[serde(default)]
+    pub profile: serde_json::Value,
+}
+
+/// One change of the profile document that a hook proposes (RFC 6902 without `move`, `copy` and `test`: they leak).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Patch {
+    /// Adds a field or a list's element.
+    Add {
+        /// JSON pointer, RFC 6901.
+        path: String,
+        /// What to add.
+        value: serde_json::Value,
+    },
+    /// Replaces a field.
+    Replace {
+        /// JSON pointer, RFC 6901.
+        path: String,
+        /// What to put there.
+        value: serde_json::Value,
+    },
+    /// Removes a field.
+    Remove {
+        /// JSON pointer, RFC 6901.
+        path: String,
+    },
+}
+
+/// The reply to `event`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookReply {
+    /// A reason why the container must not go on.
+    #[serde(default)]
+    pub veto: Option<String>,
+    /// Proposed changes; only [`HookPoint::Plan`] takes them.
+    #[serde(default)]
+    pub patches: Vec<Patch>,
+}
+
+/// The reply of a verb that has nothing to say but that it worked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}

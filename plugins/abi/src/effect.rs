@@ -1,0 +1,119 @@
+//! The ledger's language: everything that is made for a container, so that it can be undone after any crash.
+//!
+//! An effect is written *before* it is made, through the ledger's descriptor, with what identifies it beyond its name,
+//! so that undoing never hits something that has since taken the name. The core undoes every effect of this list without
+//! asking any plugin; [`Effect::Plugin`] alone needs the backend's `undo` verb.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that exists on the host because of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Effect {
+    /// The ledger itself: the first line of every ledger. Undone by removing the container's directory, last of all.
+    Container {
+        /// Version of the ledger's language: [`crate::SCHEMA`].
+        schema: u32,
+        /// The boot during which the ledger was opened (`/proc/sys/kernel/random/boot_id`): after another boot
+        /// no process, mount or cgroup of it can exist.
+        boot: String,
+        /// The process that opened it; while it lives, the container is being made or watched.
+        owner: Process,
+    },
+    /// Cgroup directories, one for each hierarchy. Undone by killing what is inside and removing them.
+    Cgroup {
+        /// Absolute paths, parents before children.
+        directories: Vec<PathBuf>,
+    },
+    /// A process that may outlive the one that made it. Undone by SIGKILL, if it is still the same process.
+    Process(Process),
+    /// Something only the backend knows. Undone by its `undo` verb.
+    Plugin {
+        /// What the plugin wrote for itself.
+        document: serde_json::Value,
+    },
+}
+
+/// A process, identified so that a reused process id is never mistaken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id in the core's pid namespace.
+    pub pid: u32,
+    /// Start time after boot in clock ticks: field 22 of `/proc/<pid>/stat`, proc(5).
+    pub start_time: u64,
+}
+
+/// The writing end of a ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    file: File,
+}
+
+impl Ledger {
+    /// Writes to an open file, which must have been opened with `O_APPEND`.
+    pub fn new(file: File) -> Self {
+        Self { file }
+    }
+
+    /// Appends one effect as one line with one `write(2)`, so that a crash leaves a whole line or none.
+    ///
+    /// # Errors
+    /// What write(2) reports. The effect must then not be made.
+    pub fn record(&mut self, effect: &Effect) -> io::Result<()> {
+        let mut line = serde_json::to_vec(effect)?;
+        line.push(b'\n');
+        let written = self.file.write(&line)?;
+        if written == line.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
+    }
+}
+
+impl AsFd for Ledger {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Reads a ledger's effects in the order in which they were written. A last line without its end is the trace of a
+/// crash inside `write(2)`; its effect was not made, so it is left out.
+///
+/// # Errors
+/// The serde error of a whole line that is no effect.
+pub fn read_ledger(text: &str) -> serde_json::Result<Vec<Effect>> {
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .map(serde_json::from_str)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_left_out() {
+        let whole = r#"{"kind":"process","pid":7,"start_time":99}"#;
+        let effects = read_ledger(&format!("{whole}\n{{\"kind\":\"cgr")).unwrap();
+        assert_eq!(
+            effects,
+            [Effect::Process(Process {
+                pid: 7,
+                start_time: 99
+            })]
+        );
+    }
+
+    #[test]
+    fn a_whole_line_of_nonsense_is_an_error() {
+        assert!(read_ledger("{}\n").is_err());
+    }
+}
