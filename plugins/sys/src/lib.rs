@@ -1,0 +1,41 @@
+//! The floor of nucleus: the kernel's interfaces, typed, and nothing that knows what a container is.
+//!
+//! Every raw system call of the project lives here, so that `unsafe` is read and argued in one place. The
+//! crate decides nothing: it does what it is told or returns the kernel's own error, and where a kernel
+//! lacks a call it falls back to something equally strict or says so. It starts no thread and keeps no
+//! state, so that it can be used on both sides of a `clone`.
+//!
+//! | to | use |
+//! |---|---|
+//! | start a process in new namespaces | [`clone`], [`pidfd`], [`namespace`], [`id_map`] |
+//! | build a root file system by descriptor | [`mount`], [`in_root`], [`device`] |
+//! | write to `/proc` without being lied to | [`procfs`] |
+//! | give up rights | [`capability`], [`seccomp`], [`landlock`], [`process`] |
+//! | talk to the process and its terminal | [`socket`], [`signal`], [`terminal`] |
+//! | leave nothing of nucleus inside | [`last_stage`] |
+
+pub mod capability;
+pub mod clone;
+pub mod device;
+pub mod id_map;
+pub mod in_root;
+pub mod keyring;
+pub mod landlock;
+pub mod last_stage;
+pub mod loopback;
+pub mod mount;
+pub mod namespace;
+pub mod pidfd;
+pub mod process;
+pub mod procfs;
+pub mod rlimit;
+pub mod seccomp;
+pub mod signal;
+pub mod socket;
+mod syscall;
+pub mod terminal;
+#[cfg(test)]
+mod testing;
+
+pub use rustix::fs::{Mode, OFlags};
+pub use rustix::process::Pid;

@@ -1,0 +1,187 @@
+//! The eight kinds of namespaces (namespaces(7)): making, joining and opening them.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use bitflags::bitflags;
+use rustix::fs::OFlags;
+use rustix::thread::UnshareFlags;
+
+use crate::procfs::{ProcBase, ProcFs};
+use crate::syscall::check;
+
+/// One kind of namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Namespace {
+    /// Process ids: `CLONE_NEWPID`.
+    Pid,
+    /// Mount points: `CLONE_NEWNS`.
+    Mount,
+    /// Network devices, addresses, ports: `CLONE_NEWNET`.
+    Network,
+    /// System V and POSIX message queues: `CLONE_NEWIPC`.
+    Ipc,
+    /// Host and domain name: `CLONE_NEWUTS`.
+    Uts,
+    /// User and group ids, capabilities: `CLONE_NEWUSER`.
+    User,
+    /// Root of the visible cgroup tree: `CLONE_NEWCGROUP`.
+    Cgroup,
+    /// Offsets of the monotonic and boot-time clocks: `CLONE_NEWTIME`.
+    Time,
+}
+
+bitflags! {
+    /// A set of kinds of namespaces; the bits are those of `CLONE_NEW*`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct NamespaceSet: u32 {
+        /// `CLONE_NEWPID`
+        const PID = 0x2000_0000;
+        /// `CLONE_NEWNS`
+        const MOUNT = 0x0002_0000;
+        /// `CLONE_NEWNET`
+        const NETWORK = 0x4000_0000;
+        /// `CLONE_NEWIPC`
+        const IPC = 0x0800_0000;
+        /// `CLONE_NEWUTS`
+        const UTS = 0x0400_0000;
+        /// `CLONE_NEWUSER`
+        const USER = 0x1000_0000;
+        /// `CLONE_NEWCGROUP`
+        const CGROUP = 0x0200_0000;
+        /// `CLONE_NEWTIME`: lies inside the signal mask of the old `clone`, so only clone3 and unshare know
+        /// it.
+        const TIME = 0x0000_0080;
+    }
+}
+
+impl Namespace {
+    /// All kinds, in the order in which they can be joined: the user namespace first, because joining it
+    /// grants the capabilities that the others ask for, the mount namespace last, because it takes `/proc`
+    /// away.
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Pid, Self::Network, Self::Ipc, Self::Uts, Self::Cgroup, Self::Time, Self::Mount];
+
+    /// The `CLONE_NEW*` bit.
+    pub const fn flag(self) -> NamespaceSet {
+        match self {
+            Self::Pid => NamespaceSet::PID,
+            Self::Mount => NamespaceSet::MOUNT,
+            Self::Network => NamespaceSet::NETWORK,
+            Self::Ipc => NamespaceSet::IPC,
+            Self::Uts => NamespaceSet::UTS,
+            Self::User => NamespaceSet::USER,
+            Self::Cgroup => NamespaceSet::CGROUP,
+            Self::Time => NamespaceSet::TIME,
+        }
+    }
+
+    /// The name under `/proc/<pid>/ns/`.
+    pub const fn proc_name(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Mount => "mnt",
+            Self::Network => "net",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+            Self::Time => "time",
+        }
+    }
+
+    /// The name that the OCI runtime specification gives it (config-linux, "Namespaces").
+    pub const fn oci_name(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::Network => "network",
+            other => other.proc_name(),
+        }
+    }
+}
+
+impl FromIterator<Namespace> for NamespaceSet {
+    fn from_iter<I: IntoIterator<Item = Namespace>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::empty(), |set, kind| set | kind.flag())
+    }
+}
+
+/// Joins the namespace behind `namespace`; the kernel answers EINVAL if it is of another kind than `kind`.
+///
+/// Joining a pid or time namespace concerns the children made from now on, not the caller (`setns(2)`).
+pub fn join(namespace: BorrowedFd<'_>, kind: Namespace) -> io::Result<()> {
+    // setns(pidfd, several kinds) exists too, but hides which of the kinds failed.
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&namespace);
+    // SAFETY: setns takes two integers; the descriptor is open for the length of the borrow.
+    check(unsafe { libc::c_long::from(libc::setns(raw, kind.flag().bits().cast_signed())) })?;
+    Ok(())
+}
+
+/// Moves the caller into new namespaces (`unshare(2)`; for pid and time its future children).
+pub fn unshare(kinds: NamespaceSet) -> io::Result<()> {
+    let flags = UnshareFlags::from_bits_retain(kinds.bits());
+    // SAFETY: `NamespaceSet` can't hold CLONE_FILES, whose effect on descriptors makes unshare unsafe.
+    unsafe { rustix::thread::unshare_unsafe(flags) }?;
+    Ok(())
+}
+
+/// Opens a process's namespace through a verified procfs.
+///
+/// `ns/<kind>` is a magic link, so the last step must follow it; the link itself is checked to lie on the
+/// verified procfs, and the result to be a namespace of the wanted kind.
+pub fn open(proc: &ProcFs, of: ProcBase, kind: Namespace) -> io::Result<OwnedFd> {
+    let opened = proc.open_magic_link(of, "ns", kind.proc_name(), OFlags::RDONLY)?;
+    match kind_of(std::os::fd::AsFd::as_fd(&opened))? {
+        found if found == kind => Ok(opened),
+        _ => Err(rustix::io::Errno::INVAL.into()),
+    }
+}
+
+/// Asks what kind of namespace a descriptor refers to (`NS_GET_NSTYPE`); ENOTTY if it refers to something
+/// else.
+pub fn kind_of(namespace: BorrowedFd<'_>) -> io::Result<Namespace> {
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&namespace);
+    // SAFETY: NS_GET_NSTYPE takes no argument and returns the CLONE_NEW* bit (ioctl_ns(2)).
+    let bit = check(unsafe { libc::c_long::from(libc::ioctl(raw, libc::NS_GET_NSTYPE)) })?;
+    Namespace::ALL
+        .into_iter()
+        .find(|kind| libc::c_long::from(kind.flag().bits()) == bit)
+        .ok_or_else(|| rustix::io::Errno::INVAL.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::in_child;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn own_namespaces_open_and_tell_their_kind() {
+        let proc = ProcFs::open().unwrap();
+        for kind in Namespace::ALL {
+            let fd = open(&proc, ProcBase::Itself, kind).unwrap();
+            assert_eq!(kind_of(fd.as_fd()).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn joining_as_another_kind_is_refused() {
+        let proc = ProcFs::open().unwrap();
+        let fd = open(&proc, ProcBase::Itself, Namespace::Uts).unwrap();
+        assert_eq!(join(fd.as_fd(), Namespace::Ipc).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn unshare_makes_a_new_one_and_join_returns() {
+        in_child(|| {
+            let proc = ProcFs::open().unwrap();
+            let before = open(&proc, ProcBase::Itself, Namespace::Uts).unwrap();
+            let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
+            unshare(NamespaceSet::UTS).unwrap();
+            let inside = open(&proc, ProcBase::Itself, Namespace::Uts).unwrap();
+            assert_ne!(inode(&before), inode(&inside));
+            join(before.as_fd(), Namespace::Uts).unwrap();
+            assert_eq!(inode(&before), inode(&open(&proc, ProcBase::Itself, Namespace::Uts).unwrap()));
+        });
+    }
+}

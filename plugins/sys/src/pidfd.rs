@@ -1,0 +1,141 @@
+//! Processes by descriptor: no signal and no wait can hit a process that reused the id.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid};
+
+use crate::signal::Signal;
+use crate::syscall::check;
+
+/// A descriptor of one process.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It called `exit` with this status (0 to 255).
+    Exited {
+        /// The status.
+        code: u8,
+    },
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
+}
+
+impl Exit {
+    /// The status that a shell would report: the code, or 128 plus the signal's number.
+    pub fn shell_status(self) -> u8 {
+        match self {
+            Self::Exited { code } => code,
+            Self::Signalled { signal, .. } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+impl PidFd {
+    /// Opens a process by id. The caller must know that the id was not reused: it is its parent and has not
+    /// waited yet, or it compares the start time afterwards.
+    pub fn open(pid: Pid) -> io::Result<Self> {
+        Ok(Self(pidfd_open(pid, PidfdFlags::empty())?))
+    }
+
+    /// Sends a signal; ESRCH if the process is over and reaped.
+    pub fn send_signal(&self, signal: Signal) -> io::Result<()> {
+        let no_info = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: a null siginfo is allowed and means "as kill(2) would" (pidfd_send_signal(2)).
+        check(unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), signal.number(), no_info, 0)
+        })?;
+        Ok(())
+    }
+
+    /// Waits until the process is over and reaps it; ECHILD if it is not a child of the caller.
+    pub fn wait(&self) -> io::Result<Exit> {
+        let status = retry_on_intr(|| waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED))?;
+        status.as_ref().and_then(exit_of).ok_or_else(|| rustix::io::Errno::CHILD.into())
+    }
+
+    /// Reaps the process if it is over; `None` while it lives.
+    pub fn try_wait(&self) -> io::Result<Option<Exit>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = retry_on_intr(|| waitid(WaitId::PidFd(self.0.as_fd()), options))?;
+        Ok(status.as_ref().and_then(exit_of))
+    }
+
+    /// Waits until the process is over, without reaping it, also when it is not a child of the caller.
+    /// `None` waits for ever. Returns whether it is over.
+    pub fn wait_over(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        let limit = timeout.map(Timespec::try_from).transpose().map_err(|_| rustix::io::Errno::INVAL)?;
+        let ready = retry_on_intr(|| poll(&mut [PollFd::new(&self.0, PollFlags::IN)], limit.as_ref()))?;
+        Ok(ready > 0)
+    }
+}
+
+fn exit_of(status: &WaitIdStatus) -> Option<Exit> {
+    if let Some(code) = status.exit_status() {
+        // The kernel keeps only the low eight bits of what exit was given.
+        return Some(Exit::Exited { code: u8::try_from(code & 0xff).unwrap_or(u8::MAX) });
+    }
+    let signal = status.terminating_signal()?;
+    Some(Exit::Signalled { signal, core_dumped: status.dumped() })
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for PidFd {
+    /// Takes over a descriptor that came from clone3, another process or `pidfd_open`.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<PidFd> for OwnedFd {
+    fn from(pidfd: PidFd) -> Self {
+        pidfd.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[expect(clippy::zombie_processes, reason = "waiting for it by its pidfd is what these tests are about")]
+    fn spawned(script: &str) -> PidFd {
+        let child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+        PidFd::open(Pid::from_child(&child)).unwrap()
+    }
+
+    #[test]
+    fn tells_exit_from_signal() {
+        assert_eq!(spawned("exit 7").wait().unwrap(), Exit::Exited { code: 7 });
+        let killed = Exit::Signalled { signal: 9, core_dumped: false };
+        assert_eq!(spawned("kill -9 $$").wait().unwrap(), killed);
+        assert_eq!(killed.shell_status(), 137);
+    }
+
+    #[test]
+    fn signals_reach_it_and_a_poll_does_not_reap() {
+        let sleeper = spawned("exec sleep 60");
+        assert_eq!(sleeper.try_wait().unwrap(), None);
+        assert!(!sleeper.wait_over(Some(Duration::from_millis(1))).unwrap());
+        sleeper.send_signal(Signal::TERM).unwrap();
+        assert!(sleeper.wait_over(None).unwrap());
+        assert_eq!(sleeper.wait().unwrap(), Exit::Signalled { signal: 15, core_dumped: false });
+        assert_eq!(sleeper.send_signal(Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+}

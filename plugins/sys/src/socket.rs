@@ -1,0 +1,162 @@
+//! A pair of sockets for whole messages with descriptors (`SOCK_SEQPACKET`, `SCM_RIGHTS`; unix(7)).
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+/// The most descriptors that a message may carry; the kernel's own limit is 253.
+pub const MAX_DESCRIPTORS: usize = 64;
+
+/// One end.
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
+
+/// What came.
+#[derive(Debug)]
+pub enum Received {
+    /// A whole message with its descriptors, which are close-on-exec.
+    Message(Vec<u8>, Vec<OwnedFd>),
+    /// The other end is closed, and nothing is left to read.
+    Closed,
+}
+
+impl Socket {
+    /// Two connected ends, close-on-exec.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self(ends.0), Self(ends.1)))
+    }
+
+    /// Sends one message. EINVAL for an empty one, which would look like the end, or for too many
+    /// descriptors; EMSGSIZE for one larger than the send buffer (about 200 KiB); EPIPE if the other end is
+    /// closed.
+    pub fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
+            return Err(Errno::INVAL.into());
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(Errno::INVAL.into());
+        }
+        let parts = [IoSlice::new(bytes)];
+        retry_on_intr(|| sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL))?;
+        Ok(())
+    }
+
+    /// Waits for one message. EBADMSG if it or its descriptors arrived cut short: nothing of it is returned
+    /// then.
+    pub fn recv(&self) -> io::Result<Received> {
+        let mut bytes = vec![0; self.next_length()?];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let got = retry_on_intr(|| {
+            recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
+        let mut descriptors = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                descriptors.extend(rights);
+            }
+        }
+        if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(Errno::BADMSG.into());
+        }
+        match got.bytes {
+            0 => Ok(Received::Closed),
+            length => {
+                bytes.truncate(length);
+                Ok(Received::Message(bytes, descriptors))
+            }
+        }
+    }
+
+    /// Asks for the length of the next message without taking it; the kernel reports the whole length.
+    fn next_length(&self) -> io::Result<usize> {
+        let look = RecvFlags::PEEK | RecvFlags::TRUNC;
+        let (_, length) = retry_on_intr(|| rustix::net::recv(&self.0, &mut [0u8; 1][..], look))?;
+        Ok(length)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    /// Takes over an end that was inherited or received; it must be of type `SOCK_SEQPACKET`.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(received: Received) -> (Vec<u8>, Vec<OwnedFd>) {
+        match received {
+            Received::Message(bytes, descriptors) => (bytes, descriptors),
+            Received::Closed => panic!("closed"),
+        }
+    }
+
+    #[test]
+    fn messages_stay_apart_and_whole() {
+        let (one, other) = Socket::pair().unwrap();
+        one.send(b"first", &[]).unwrap();
+        one.send(&vec![7; 100_000], &[]).unwrap();
+        assert_eq!(message(other.recv().unwrap()).0, b"first");
+        assert_eq!(message(other.recv().unwrap()).0, vec![7; 100_000]);
+        assert!(one.send(b"", &[]).is_err());
+    }
+
+    #[test]
+    fn descriptors_arrive_close_on_exec() {
+        let (one, other) = Socket::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        one.send(b"x", &[file.as_fd(); MAX_DESCRIPTORS]).unwrap();
+        let (_, descriptors) = message(other.recv().unwrap());
+        assert_eq!(descriptors.len(), MAX_DESCRIPTORS);
+        for descriptor in &descriptors {
+            assert!(rustix::io::fcntl_getfd(descriptor).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+            assert_eq!(rustix::fs::fstat(descriptor).unwrap().st_rdev, rustix::fs::makedev(1, 3));
+        }
+        assert!(one.send(b"x", &[file.as_fd(); MAX_DESCRIPTORS + 1]).is_err());
+    }
+
+    #[test]
+    fn the_end_is_told_apart() {
+        let (one, other) = Socket::pair().unwrap();
+        one.send(b"last", &[]).unwrap();
+        drop(one);
+        assert_eq!(message(other.recv().unwrap()).0, b"last");
+        assert!(matches!(other.recv().unwrap(), Received::Closed));
+        assert_eq!(other.send(b"x", &[]).unwrap_err().raw_os_error(), Some(libc::EPIPE));
+    }
+
+    #[test]
+    fn too_many_descriptors_from_a_stranger_are_refused_and_closed() {
+        let (one, other) = Socket::pair().unwrap();
+        let many = vec![one.as_fd(); MAX_DESCRIPTORS + 20];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS + 20))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&many)));
+        sendmsg(&one, &[IoSlice::new(b"x")], &mut control, SendFlags::empty()).unwrap();
+        assert_eq!(other.recv().unwrap_err().raw_os_error(), Some(libc::EBADMSG));
+    }
+}
