@@ -1,0 +1,51 @@
+//! The parsers behind the `format`s of the schema, so that diagnostics can say what each of them would.
+
+use super::values::{
+    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceRef, Duration,
+    EnvName, FileMode, HostName, HostPath, IndexSet, RlimitName, RlimitValue, SysctlName, SysctlValue,
+    Textual, UserSpec,
+};
+
+/// A type with a textual form, as the diagnostics see it.
+pub(super) struct Format {
+    name: &'static str,
+    /// "a size such as 512M"
+    pub(super) expected: &'static str,
+    pub(super) accepts: Accepts,
+    pub(super) check: fn(&str) -> Result<(), BadValue>,
+}
+
+impl Format {
+    const fn of<T: Textual>() -> Self {
+        Self {
+            name: T::FORMAT,
+            expected: T::EXPECTED,
+            accepts: T::ACCEPTS,
+            check: |text| text.parse::<T>().map(drop),
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        FORMATS.iter().find(|format| format.name == name)
+    }
+}
+
+static FORMATS: [Format; 17] = [
+    Format::of::<AbsolutePath>(),
+    Format::of::<BackendName>(),
+    Format::of::<ByteSize>(),
+    Format::of::<CapabilityName>(),
+    Format::of::<Cpus>(),
+    Format::of::<DeviceRef>(),
+    Format::of::<Duration>(),
+    Format::of::<EnvName>(),
+    Format::of::<FileMode>(),
+    Format::of::<HostName>(),
+    Format::of::<HostPath>(),
+    Format::of::<IndexSet>(),
+    Format::of::<RlimitName>(),
+    Format::of::<RlimitValue>(),
+    Format::of::<SysctlName>(),
+    Format::of::<SysctlValue>(),
+    Format::of::<UserSpec>(),
+];

@@ -1,0 +1,25 @@
+//! The network.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The network that the workload sees.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Network {
+    /// Which network. Default: none.
+    pub mode: NetworkMode,
+    /// The operator's consent to `mode: host`, which gives up the isolation of the network. Default: false.
+    pub allow_host: bool,
+}
+
+/// Which network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum NetworkMode {
+    /// A network namespace with nothing but `lo`.
+    None,
+    /// The host's own network; needs `allowHost: true`.
+    Host,
+}

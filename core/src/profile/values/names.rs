@@ -1,0 +1,170 @@
+//! Names: of backends, hosts and environment variables.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Accepts, BadValue, Textual, textual};
+
+/// The name of an environment variable: not empty, without `=`, blanks and control characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvName(String);
+
+/// A host or domain name: labels of letters, digits and `-`, joined by `.`; at most 64 bytes (the kernel's
+/// `__NEW_UTS_LEN`, sethostname(2)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName(String);
+
+/// The name under which a backend registers, or `auto`: the best one that can enforce the plan on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendName(String);
+
+impl EnvName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl HostName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl BackendName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the core chooses.
+    pub fn is_auto(&self) -> bool {
+        self.0 == "auto"
+    }
+}
+
+impl FromStr for EnvName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let wrong = |c: char| c == '=' || c.is_whitespace() || c.is_control();
+        match text.chars().find(|c| wrong(*c)) {
+            Some(c) => Err(BadValue::new(format!("{c:?} cannot stand in the name of a variable"))),
+            None if text.is_empty() => Err(BadValue::new("the name of a variable is empty")),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for HostName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text.len() > 64 {
+            return Err(BadValue::new("longer than 64 bytes, the kernel's limit"));
+        }
+        let label = |label: &str| {
+            let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+            edge(label.bytes().next())
+                && edge(label.bytes().last())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if text.split('.').all(label) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadValue::new("a host name is made of letters, digits and inner `-`, joined by `.`"))
+        }
+    }
+}
+
+impl FromStr for BackendName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let first = text.bytes().next();
+        if text.len() <= 64 && first.is_some_and(|byte| byte.is_ascii_lowercase()) && text.bytes().all(inner)
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadValue::new("a backend's name is made of small letters, digits and `-`"))
+        }
+    }
+}
+
+impl fmt::Display for EnvName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Textual for EnvName {
+    const FORMAT: &'static str = "env-name";
+    const EXPECTED: &'static str = "the name of an environment variable";
+    const PATTERN: &'static str = r"^[^=\s]+$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(EnvName, "EnvName");
+
+impl Textual for HostName {
+    const FORMAT: &'static str = "host-name";
+    const EXPECTED: &'static str = "a host name such as web";
+    const PATTERN: &'static str =
+        r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(HostName, "HostName");
+
+impl Textual for BackendName {
+    const FORMAT: &'static str = "backend-name";
+    const EXPECTED: &'static str = "the name of a backend such as native-namespace";
+    const PATTERN: &'static str = "^[a-z][a-z0-9-]*$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(BackendName, "BackendName");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names() {
+        for text in ["web", "web-1.example.org", "1"] {
+            assert!(text.parse::<HostName>().is_ok(), "{text}");
+        }
+        let long = "a".repeat(65);
+        for text in ["", "-web", "web-", "a..b", "a.", "we_b", "wéb", "web\n", long.as_str()] {
+            assert!(text.parse::<HostName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn variable_names() {
+        assert!("PATH".parse::<EnvName>().is_ok());
+        for text in ["", "A=B", "A B", "A\0", "A\n"] {
+            assert!(text.parse::<EnvName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn backend_names() {
+        assert!("native-namespace".parse::<BackendName>().is_ok_and(|name| !name.is_auto()));
+        assert!("auto".parse::<BackendName>().is_ok_and(|name| name.is_auto()));
+        for text in ["", "Native", "a/b", "../x", "-a"] {
+            assert!(text.parse::<BackendName>().is_err(), "{text:?}");
+        }
+    }
+}
