@@ -1,0 +1,8 @@
+//! The orchestrator: profiles become plans, plans become bundles, backends run them.
+#![forbid(unsafe_code)]
+
+pub mod bundle;
+pub mod lifecycle;
+pub mod plan;
+pub mod plugins;
+pub mod profile;

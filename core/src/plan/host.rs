@@ -1,0 +1,121 @@
+//! What resolving must know of the host. Each fact is asked only where the profile touches it.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::profile::values::DeviceRef;
+use crate::profile::{Io, Profile, Rootfs, Seccomp, Terminal};
+
+/// Facts of the host that the plan depends on.
+#[derive(Debug, Clone, Default)]
+pub struct HostFacts {
+    /// The environment variables that the profile names in `envFrom`, where they are set.
+    pub env: BTreeMap<String, String>,
+    /// What there is of programs and libraries, where the root file system is `host-runtime`.
+    pub runtime: Vec<RuntimeEntry>,
+    /// Whether standard input is a terminal, where the profile leaves it to that.
+    pub terminal: bool,
+    /// The text of the seccomp file that the profile names, where it can be read.
+    pub seccomp: Option<String>,
+    /// Numbers of the block devices that the profile names by path.
+    pub block_devices: BTreeMap<String, (u32, u32)>,
+}
+
+/// Something of the host that `host-runtime` shows at the same path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeEntry {
+    /// The path, on the host and in the container.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: RuntimeKind,
+}
+
+/// What a path of the host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeKind {
+    /// A directory: mounted read-only.
+    Directory,
+    /// A file: mounted read-only.
+    File,
+    /// A link: made again, with this target.
+    Link(PathBuf),
+}
+
+/// Programs and libraries, and the parts of `/etc` without which they do not work. Nothing of a user, no `shadow`.
+const RUNTIME: [&str; 14] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/python3",
+    "/etc/ssl/certs",
+];
+
+/// Looks for what `host-runtime` shows.
+fn runtime_entries() -> Vec<RuntimeEntry> {
+    RUNTIME.iter().filter_map(|path| runtime_entry(Path::new(path))).collect()
+}
+
+fn runtime_entry(path: &Path) -> Option<RuntimeEntry> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    let kind = if metadata.is_symlink() {
+        RuntimeKind::Link(std::fs::read_link(path).ok()?)
+    } else if metadata.is_dir() {
+        RuntimeKind::Directory
+    } else {
+        RuntimeKind::File
+    };
+    Some(RuntimeEntry { path: path.to_owned(), kind })
+}
+
+/// The values of the named variables of our own environment, where they are set and are text.
+fn env_of<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// Whether standard input is a terminal.
+fn stdin_is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Asks the host what this profile depends on, and nothing else.
+pub fn facts_for(profile: &Profile) -> HostFacts {
+    let host_runtime = matches!(profile.rootfs, Rootfs::HostRuntime(_));
+    HostFacts {
+        env: env_of(profile.workload.env_from.iter().map(crate::profile::values::EnvName::as_str)),
+        runtime: if host_runtime { runtime_entries() } else { Vec::new() },
+        terminal: profile.workload.terminal == Terminal::Auto && stdin_is_terminal(),
+        seccomp: match &profile.security.seccomp {
+            Seccomp::File(file) => std::fs::read_to_string(file.file.as_path()).ok(),
+            Seccomp::Named(_) => None,
+        },
+        block_devices: block_devices(&profile.resources.io),
+    }
+}
+
+fn block_devices(io: &Io) -> BTreeMap<String, (u32, u32)> {
+    let operations = [&io.read_iops, &io.write_iops].into_iter().flat_map(BTreeMap::keys);
+    let devices = [&io.read_bps, &io.write_bps].into_iter().flat_map(BTreeMap::keys).chain(operations);
+    devices
+        .filter_map(|device| match device {
+            DeviceRef::Path(path) => Some((device.to_string(), block_device(path.as_path())?)),
+            DeviceRef::Numbers(..) => None,
+        })
+        .collect()
+}
+
+fn block_device(path: &Path) -> Option<(u32, u32)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let device = metadata.rdev();
+    metadata.file_type().is_block_device().then(|| (rustix::fs::major(device), rustix::fs::minor(device)))
+}

@@ -1,0 +1,18 @@
+//! Profile and host facts become a plan: what exactly will be, who decided each value, and what enforces it.
+
+mod check;
+mod decided;
+mod defaults;
+mod host;
+mod landlock;
+mod resolve;
+mod rows;
+pub mod seccomp;
+mod types;
+
+pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals};
+pub use decided::Decided;
+pub use host::{HostFacts, RuntimeEntry, RuntimeKind, facts_for};
+pub use resolve::resolve;
+pub use rows::{Row, rows};
+pub use types::*;

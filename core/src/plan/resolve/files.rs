@@ -1,0 +1,112 @@
+//! The root file system and what is mounted into it.
+
+use std::path::Path;
+
+use super::Resolver;
+use crate::plan::decided::Decided;
+use crate::plan::types::{Access, Execution, RootfsPlan, Submounts, TmpfsPlan, VolumePlan};
+use crate::profile::{self, Origin, Rootfs, Tmpfs, Volume};
+
+/// Size of `/dev/shm` unless the profile says otherwise: Docker's 64 MiB.
+const SHM: u64 = 64 << 20;
+
+/// Size of a tmpfs unless the profile says otherwise. The kernel's own default is half of the host's memory.
+const TMPFS: u64 = 64 << 20;
+
+/// Mode of a tmpfs unless the profile says otherwise: everybody's, as `/tmp` is.
+const TMPFS_MODE: u32 = 0o1777;
+
+/// Places that the runtime fills itself. What lies below `/dev` is its own too, but for `/dev/shm` by `mounts.shm`.
+const OWN: [&str; 4] = ["/", "/dev", "/proc", "/sys"];
+
+impl Resolver<'_> {
+    pub(super) fn rootfs(&self) -> Decided<RootfsPlan> {
+        let rootfs = match &self.profile.rootfs {
+            Rootfs::HostRuntime(_) => RootfsPlan::HostRuntime { entries: self.facts.runtime.clone() },
+            Rootfs::Directory(directory) => RootfsPlan::Directory(directory.path.as_path().to_owned()),
+        };
+        self.decided("/rootfs", rootfs)
+    }
+
+    pub(super) fn rootfs_access(&self) -> Decided<Access> {
+        match &self.profile.rootfs {
+            Rootfs::HostRuntime(_) => self.decided("/rootfs", Access::ReadOnly),
+            Rootfs::Directory(directory) if directory.readonly => {
+                self.decided("/rootfs/readonly", Access::ReadOnly)
+            }
+            Rootfs::Directory(_) => self.decided("/rootfs/readonly", Access::ReadWrite),
+        }
+    }
+
+    pub(super) fn shm(&self) -> Decided<u64> {
+        match self.profile.mounts.shm {
+            Some(size) => self.decided("/mounts/shm", size.bytes()),
+            None => Decided::new(SHM, Origin::BuiltIn("default")),
+        }
+    }
+
+    pub(super) fn volumes(&mut self) -> Vec<Decided<VolumePlan>> {
+        let mut volumes = Vec::new();
+        for (index, volume) in self.profile.mounts.volumes.iter().enumerate() {
+            let pointer = format!("/mounts/volumes/{index}");
+            self.refuse_own_place(&pointer, volume.target.as_path());
+            volumes.push(self.decided(&pointer, volume_plan(volume)));
+        }
+        volumes.sort_by_key(|volume| depth(&volume.value.target));
+        volumes
+    }
+
+    pub(super) fn tmpfs(&mut self) -> Vec<Decided<TmpfsPlan>> {
+        let mut mounts = Vec::new();
+        for (index, tmpfs) in self.profile.mounts.tmpfs.iter().enumerate() {
+            let pointer = format!("/mounts/tmpfs/{index}");
+            self.refuse_own_place(&pointer, tmpfs.target.as_path());
+            mounts.push(self.decided(&pointer, tmpfs_plan(tmpfs)));
+        }
+        mounts.sort_by_key(|tmpfs| depth(&tmpfs.value.target));
+        mounts
+    }
+
+    /// Something mounted over `/proc` would lie to whoever checks it (CVE-2019-16884); over `/` it would be the root.
+    fn refuse_own_place(&mut self, pointer: &str, target: &Path) {
+        let own = OWN.iter().any(|own| target == Path::new(own))
+            || OWN[1..].iter().any(|own| target.starts_with(own));
+        if own {
+            self.mistake(
+                &format!("{pointer}/target"),
+                format!("{} belongs to the runtime", target.display()),
+                "choose a target outside of /dev, /proc and /sys; the size of /dev/shm is `mounts.shm`",
+            );
+        }
+    }
+}
+
+fn depth(path: &Path) -> usize {
+    path.components().count()
+}
+
+fn execution(allowed: bool) -> Execution {
+    if allowed { Execution::Allowed } else { Execution::Denied }
+}
+
+fn volume_plan(volume: &Volume) -> VolumePlan {
+    VolumePlan {
+        source: volume.source.as_path().to_owned(),
+        target: volume.target.as_path().to_owned(),
+        access: match volume.mode {
+            profile::Access::ReadOnly => Access::ReadOnly,
+            profile::Access::ReadWrite => Access::ReadWrite,
+        },
+        execution: execution(volume.exec),
+        submounts: if volume.recursive { Submounts::Included } else { Submounts::LeftOut },
+    }
+}
+
+fn tmpfs_plan(tmpfs: &Tmpfs) -> TmpfsPlan {
+    TmpfsPlan {
+        target: tmpfs.target.as_path().to_owned(),
+        size: tmpfs.size.map_or(TMPFS, crate::profile::values::ByteSize::bytes),
+        mode: tmpfs.mode.map_or(TMPFS_MODE, crate::profile::values::FileMode::bits),
+        execution: execution(tmpfs.exec),
+    }
+}

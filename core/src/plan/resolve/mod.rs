@@ -1,0 +1,110 @@
+//! Profile and host facts become a plan. Pure: nothing is asked, nothing is touched, every mistake is reported.
+
+use nucleus_abi::{Error, ErrorCode, Result};
+
+use super::decided::Decided;
+use super::host::HostFacts;
+use super::types::{Enforcement, NetworkPlan, Plan};
+use crate::profile::{self, Loaded, Profile};
+
+mod files;
+mod namespaces;
+mod process;
+mod resources;
+mod security;
+
+/// Resolves a profile to a plan.
+///
+/// # Errors
+/// `plan-invalid`, naming the line; several mistakes stand in `also`.
+pub fn resolve(loaded: &Loaded, facts: &HostFacts) -> Result<Plan> {
+    let mut resolver = Resolver { profile: &loaded.profile, loaded, facts, mistakes: Vec::new() };
+    let plan = resolver.plan();
+    combine(resolver.mistakes).map_or(Ok(plan), Err)
+}
+
+struct Resolver<'a> {
+    profile: &'a Profile,
+    loaded: &'a Loaded,
+    facts: &'a HostFacts,
+    mistakes: Vec<Error>,
+}
+
+impl Resolver<'_> {
+    fn plan(&mut self) -> Plan {
+        let network = self.network();
+        let (volumes, tmpfs) = (self.volumes(), self.tmpfs());
+        let rootfs_access = self.rootfs_access();
+        let security = self.security(network.value, rootfs_access.value, &volumes, &tmpfs);
+        Plan {
+            profile: self.decided("/name", self.profile.name.clone().unwrap_or_else(|| "default".to_owned())),
+            backend: self.decided("/backend", self.profile.backend.name().as_str().to_owned()),
+            options: self.options(),
+            enforcement: self.decided("/enforcement", self.enforcement()),
+            process: self.process(),
+            rootfs: self.rootfs(),
+            rootfs_access,
+            volumes,
+            tmpfs,
+            shm: self.shm(),
+            network,
+            namespaces: self.namespaces(),
+            resources: self.resources(),
+            security,
+        }
+    }
+
+    fn decided<T>(&self, pointer: &str, value: T) -> Decided<T> {
+        Decided::new(value, self.loaded.origins.of(pointer))
+    }
+
+    /// A mistake at a place of the profile.
+    fn mistake(&mut self, pointer: &str, cause: impl std::fmt::Display, hint: impl std::fmt::Display) {
+        let field = pointer.trim_start_matches('/').replace('/', ".");
+        let subject = format!("`{field}` ({})", self.loaded.origins.of(pointer));
+        self.mistakes.push(
+            Error::new(ErrorCode::PlanInvalid, "make a plan of the profile")
+                .on(subject)
+                .because(cause)
+                .hint(hint),
+        );
+    }
+
+    fn options(&self) -> serde_json::Value {
+        self.profile.backend.options().map_or(serde_json::Value::Null, |options| {
+            serde_json::Value::Object(
+                options.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            )
+        })
+    }
+
+    fn enforcement(&self) -> Enforcement {
+        match self.profile.enforcement {
+            profile::Enforcement::Strict => Enforcement::Strict,
+            profile::Enforcement::Permissive => Enforcement::Permissive,
+        }
+    }
+
+    fn network(&mut self) -> Decided<NetworkPlan> {
+        let network = match self.profile.network.mode {
+            profile::NetworkMode::None => NetworkPlan::None,
+            profile::NetworkMode::Host => NetworkPlan::Host,
+        };
+        if network == NetworkPlan::Host && !self.profile.network.allow_host {
+            self.mistake(
+                "/network/mode",
+                "the host's network is given only where the profile allows it",
+                "add `allowHost: true` to `network`, or choose another mode",
+            );
+        }
+        self.decided("/network/mode", network)
+    }
+}
+
+fn combine(mut mistakes: Vec<Error>) -> Option<Error> {
+    if mistakes.len() < 2 {
+        return mistakes.pop();
+    }
+    let cause = format!("it has {} mistakes", mistakes.len());
+    Some(Error::new(ErrorCode::PlanInvalid, "make a plan of the profile").because(cause).and(mistakes))
+}

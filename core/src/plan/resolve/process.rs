@@ -1,0 +1,124 @@
+//! The workload's first process.
+
+use std::collections::BTreeMap;
+
+use nucleus_abi::Init;
+
+use super::Resolver;
+use crate::plan::decided::Decided;
+use crate::plan::defaults;
+use crate::plan::types::{EnvPlan, Identity, ProcessPlan, RlimitPlan, Terminal, UserPlan};
+use crate::profile::values::{GroupRef, Rlimit, RlimitName, UserRef, UserSpec};
+use crate::profile::{self, Origin};
+
+const DEFAULT: Origin = Origin::BuiltIn("default");
+
+impl Resolver<'_> {
+    pub(super) fn process(&mut self) -> ProcessPlan {
+        let workload = &self.profile.workload;
+        if workload.command.is_empty() {
+            self.mistake(
+                "/workload/command",
+                "there is no command to run",
+                "put it behind `--` on the command line, or name it in the profile as `workload.command`",
+            );
+        }
+        let terminal = self.terminal();
+        ProcessPlan {
+            command: self.decided("/workload/command", workload.command.clone()),
+            user: self.decided("/workload/user", user(&workload.user)),
+            additional_groups: self.decided(
+                "/workload/additionalGroups",
+                workload.additional_groups.iter().map(|group| group.as_u32()).collect(),
+            ),
+            umask: self.decided("/workload/umask", workload.umask.bits()),
+            env: self.env(terminal.value),
+            cwd: self.decided("/workload/cwd", workload.cwd.as_path().to_owned()),
+            terminal,
+            init: self.decided("/workload/init", if workload.init { Init::Reaper } else { Init::Workload }),
+            rlimits: self.rlimits(),
+            oom_score_adj: workload
+                .oom_score_adj
+                .and_then(|score| i32::try_from(score.get()).ok())
+                .map(|score| self.decided("/workload/oomScoreAdj", score)),
+            hostname: self.hostname(),
+            domainname: workload
+                .domainname
+                .as_ref()
+                .map(|name| self.decided("/workload/domainname", name.as_str().to_owned())),
+        }
+    }
+
+    fn terminal(&self) -> Decided<Terminal> {
+        let terminal = match self.profile.workload.terminal {
+            profile::Terminal::Always => Terminal::Own,
+            profile::Terminal::Auto if self.facts.terminal => Terminal::Own,
+            profile::Terminal::Auto | profile::Terminal::Never => Terminal::Inherited,
+        };
+        self.decided("/workload/terminal", terminal)
+    }
+
+    /// The profile's own name is the host name of a workload that asks for none: never the host's.
+    fn hostname(&self) -> Decided<String> {
+        match &self.profile.workload.hostname {
+            Some(name) => self.decided("/workload/hostname", name.as_str().to_owned()),
+            None => Decided::new("nucleus".to_owned(), DEFAULT),
+        }
+    }
+
+    fn env(&mut self, terminal: Terminal) -> BTreeMap<String, Decided<EnvPlan>> {
+        let mut env = BTreeMap::from([(
+            "PATH".to_owned(),
+            Decided::new(EnvPlan::Given(defaults::PATH.to_owned()), DEFAULT),
+        )]);
+        if terminal == Terminal::Own {
+            env.insert("TERM".to_owned(), Decided::new(EnvPlan::Given(defaults::TERM.to_owned()), DEFAULT));
+        }
+        for (index, name) in self.profile.workload.env_from.iter().enumerate() {
+            let pointer = format!("/workload/envFrom/{index}");
+            match self.facts.env.get(name.as_str()) {
+                Some(value) => {
+                    env.insert(
+                        name.as_str().to_owned(),
+                        self.decided(&pointer, EnvPlan::Inherited(value.clone())),
+                    );
+                }
+                None => self.mistake(
+                    &pointer,
+                    format!("the variable `{name}` is not set in the environment of nucleus"),
+                    "set it, or give it a value under `workload.env`",
+                ),
+            }
+        }
+        for (name, value) in &self.profile.workload.env {
+            let pointer = format!("/workload/env/{name}");
+            env.insert(name.as_str().to_owned(), self.decided(&pointer, EnvPlan::Given(value.clone())));
+        }
+        env
+    }
+
+    fn rlimits(&self) -> BTreeMap<String, Decided<RlimitPlan>> {
+        let limits = self.profile.workload.rlimits.iter();
+        let pointer = |name: &RlimitName| format!("/workload/rlimits/{name}");
+        limits
+            .map(|(name, limit)| (name.posix_name(), self.decided(&pointer(name), rlimit(*limit))))
+            .collect()
+    }
+}
+
+fn rlimit(limit: Rlimit) -> RlimitPlan {
+    RlimitPlan { soft: limit.soft.get(), hard: limit.hard.get() }
+}
+
+fn user(spec: &UserSpec) -> UserPlan {
+    UserPlan {
+        user: match &spec.user {
+            UserRef::Id(id) => Identity::Id(id.as_u32()),
+            UserRef::Name(name) => Identity::Name(name.clone()),
+        },
+        group: spec.group.as_ref().map(|group| match group {
+            GroupRef::Id(id) => Identity::Id(id.as_u32()),
+            GroupRef::Name(name) => Identity::Name(name.clone()),
+        }),
+    }
+}

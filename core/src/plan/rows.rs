@@ -1,0 +1,383 @@
+//! The plan as lines: each effective value, who decided it, and what a backend must be able to do for it.
+//!
+//! This is the one list. `explain` prints it, and the check against the backend's report goes through it, so nothing
+//! can be promised without being shown, or shown without being checked.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
+
+use super::decided::Decided;
+use super::types::{
+    Access, CapabilitySets, Enforcement, EnvPlan, Execution, IdMapping, Identity, IoRateKind, NetworkPlan,
+    Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UserPlan,
+    VolumePlan,
+};
+use crate::profile::Origin;
+
+/// One line of the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The profile field, as a path of keys.
+    pub field: String,
+    /// The effective value as text.
+    pub value: String,
+    /// Who decided it.
+    pub origin: Origin,
+    /// What the backend must be able to enforce for it; empty where the core itself sees to it.
+    pub needs: Vec<Capability>,
+}
+
+/// The plan's lines, in the order of the profile.
+pub fn rows(plan: &Plan) -> Vec<Row> {
+    let mut rows = Rows(Vec::with_capacity(48));
+    head(plan, &mut rows);
+    process(plan, &mut rows);
+    files(plan, &mut rows);
+    namespaces(plan, &mut rows);
+    resources(plan, &mut rows);
+    security(plan, &mut rows);
+    rows.0
+}
+
+struct Rows(Vec<Row>);
+
+impl Rows {
+    fn push(
+        &mut self,
+        field: impl Into<String>,
+        value: impl Into<String>,
+        origin: &Origin,
+        needs: &[Capability],
+    ) {
+        self.0.push(Row {
+            field: field.into(),
+            value: value.into(),
+            origin: origin.clone(),
+            needs: needs.to_vec(),
+        });
+    }
+}
+
+fn head(plan: &Plan, rows: &mut Rows) {
+    let enforcement = match plan.enforcement.value {
+        Enforcement::Strict => "strict",
+        Enforcement::Permissive => "permissive",
+    };
+    rows.push("name", &*plan.profile.value, &plan.profile.origin, &[]);
+    rows.push("backend", &*plan.backend.value, &plan.backend.origin, &[Capability::SealedRuntime]);
+    rows.push("enforcement", enforcement, &plan.enforcement.origin, &[]);
+}
+
+fn process(plan: &Plan, rows: &mut Rows) {
+    let process = &plan.process;
+    rows.push("workload.command", command(&process.command.value), &process.command.origin, &[]);
+    rows.push("workload.user", user(&process.user.value), &process.user.origin, &[Capability::User]);
+    if !process.additional_groups.value.is_empty() {
+        let groups = list(process.additional_groups.value.iter());
+        rows.push(
+            "workload.additionalGroups",
+            groups,
+            &process.additional_groups.origin,
+            &[Capability::User],
+        );
+    }
+    rows.push(
+        "workload.umask",
+        format!("{:04o}", process.umask.value),
+        &process.umask.origin,
+        &[Capability::Umask],
+    );
+    rows.push(
+        "workload.hostname",
+        &*process.hostname.value,
+        &process.hostname.origin,
+        &[Capability::Hostname],
+    );
+    if let Some(name) = &process.domainname {
+        rows.push("workload.domainname", &*name.value, &name.origin, &[Capability::Hostname]);
+    }
+    for (name, variable) in &process.env {
+        let value = match &variable.value {
+            EnvPlan::Given(value) => value,
+            EnvPlan::Inherited(_) => "(the host's)",
+        };
+        rows.push(format!("workload.env.{name}"), value, &variable.origin, &[]);
+    }
+    rows.push("workload.cwd", show(&process.cwd.value), &process.cwd.origin, &[]);
+    match process.terminal.value {
+        Terminal::Own => {
+            rows.push("workload.terminal", "own", &process.terminal.origin, &[Capability::Terminal])
+        }
+        Terminal::Inherited => rows.push("workload.terminal", "none", &process.terminal.origin, &[]),
+    }
+    match process.init.value {
+        Init::Reaper => rows.push("workload.init", "true", &process.init.origin, &[Capability::Init]),
+        Init::Workload => rows.push("workload.init", "false", &process.init.origin, &[]),
+    }
+    for (name, limit) in &process.rlimits {
+        rows.push(
+            format!("workload.rlimits.{name}"),
+            rlimit(limit.value),
+            &limit.origin,
+            &[Capability::Rlimits],
+        );
+    }
+    if let Some(score) = &process.oom_score_adj {
+        rows.push("workload.oomScoreAdj", score.value.to_string(), &score.origin, &[Capability::OomScoreAdj]);
+    }
+}
+
+fn files(plan: &Plan, rows: &mut Rows) {
+    let rootfs = match &plan.rootfs.value {
+        RootfsPlan::HostRuntime { .. } => "host-runtime".to_owned(),
+        RootfsPlan::Directory(path) => show(path),
+    };
+    rows.push("rootfs", rootfs, &plan.rootfs.origin, &[Capability::Rootfs, Capability::RootfsNodev]);
+    match plan.rootfs_access.value {
+        Access::ReadOnly => {
+            rows.push("rootfs.readonly", "true", &plan.rootfs_access.origin, &[Capability::RootfsReadonly]);
+        }
+        Access::ReadWrite => rows.push("rootfs.readonly", "false", &plan.rootfs_access.origin, &[]),
+    }
+    for volume in &plan.volumes {
+        let needs: &[Capability] = match volume.value.access {
+            Access::ReadOnly => &[Capability::Volumes, Capability::MountFlags, Capability::VolumesReadonly],
+            Access::ReadWrite => &[Capability::Volumes, Capability::MountFlags],
+        };
+        let field = format!("mounts.volumes[{}]", show(&volume.value.target));
+        rows.push(field, volume_text(&volume.value), &volume.origin, needs);
+    }
+    for tmpfs in &plan.tmpfs {
+        let field = format!("mounts.tmpfs[{}]", show(&tmpfs.value.target));
+        rows.push(
+            field,
+            tmpfs_text(&tmpfs.value),
+            &tmpfs.origin,
+            &[Capability::Tmpfs, Capability::MountFlags],
+        );
+    }
+    rows.push("mounts.shm", plan.shm.value.to_string(), &plan.shm.origin, &[Capability::Tmpfs]);
+}
+
+fn namespaces(plan: &Plan, rows: &mut Rows) {
+    match plan.network.value {
+        NetworkPlan::None => {
+            let needs: &[Capability] = if plan.namespaces.joined.contains_key("network") {
+                &[]
+            } else {
+                &[Capability::NamespaceNetwork, Capability::NetworkNone]
+            };
+            rows.push("network.mode", "none", &plan.network.origin, needs);
+        }
+        NetworkPlan::Host => {
+            rows.push("network.mode", "host", &plan.network.origin, &[Capability::NetworkHost])
+        }
+    }
+    for (kind, needs) in [
+        ("pid", Capability::NamespacePid),
+        ("mount", Capability::NamespaceMount),
+        ("network", Capability::NamespaceNetwork),
+        ("ipc", Capability::NamespaceIpc),
+        ("uts", Capability::NamespaceUts),
+        ("cgroup", Capability::NamespaceCgroup),
+        ("user", Capability::NamespaceUser),
+    ] {
+        match plan.namespaces.joined.get(kind) {
+            Some(path) => {
+                let field = format!("namespaces.{kind}.path");
+                rows.push(field, show(&path.value), &path.origin, &[needs, Capability::NamespaceJoin]);
+            }
+            None if matches!(kind, "user" | "network") => {}
+            None => rows.push(format!("namespaces.{kind}"), "own", &Origin::BuiltIn("default"), &[needs]),
+        }
+    }
+    if let Some(user) = &plan.namespaces.user {
+        let maps = format!("uid {}; gid {}", id_map(&user.value.uid_map), id_map(&user.value.gid_map));
+        rows.push("namespaces.user", maps, &user.origin, &[Capability::NamespaceUser]);
+    }
+    if let Some(time) = &plan.namespaces.time {
+        rows.push("namespaces.time", offsets(time.value), &time.origin, &[Capability::NamespaceTime]);
+    }
+}
+
+fn resources(plan: &Plan, rows: &mut Rows) {
+    let resources = &plan.resources;
+    limit(rows, "memory", Capability::Memory, resources.memory.as_ref(), u64::to_string);
+    limit(rows, "swap", Capability::Swap, resources.swap.as_ref(), u64::to_string);
+    limit(rows, "cpus", Capability::Cpu, resources.cpu.as_ref(), |cpu| {
+        format!("{} of each {} µs", cpu.quota, cpu.period)
+    });
+    limit(rows, "cpuShares", Capability::CpuShares, resources.cpu_shares.as_ref(), u64::to_string);
+    limit(rows, "cpuset", Capability::Cpuset, resources.cpuset_cpus.as_ref(), String::clone);
+    limit(rows, "memoryNodes", Capability::Cpuset, resources.cpuset_mems.as_ref(), String::clone);
+    limit(rows, "pids", Capability::Pids, resources.pids.as_ref(), i64::to_string);
+    limit(rows, "io.weight", Capability::Io, resources.io_weight.as_ref(), u16::to_string);
+    for rate in &resources.io_rates {
+        let kind = match rate.value.kind {
+            IoRateKind::ReadBps => "readBps",
+            IoRateKind::WriteBps => "writeBps",
+            IoRateKind::ReadIops => "readIops",
+            IoRateKind::WriteIops => "writeIops",
+        };
+        let text = format!("{} on {}:{}", rate.value.rate, rate.value.major, rate.value.minor);
+        rows.push(format!("resources.io.{kind}"), text, &rate.origin, &[Capability::Io]);
+    }
+}
+
+fn limit<T>(
+    rows: &mut Rows,
+    field: &str,
+    needs: Capability,
+    decided: Option<&Decided<T>>,
+    text: impl FnOnce(&T) -> String,
+) {
+    if let Some(decided) = decided {
+        rows.push(format!("resources.{field}"), text(&decided.value), &decided.origin, &[needs]);
+    }
+}
+
+fn security(plan: &Plan, rows: &mut Rows) {
+    let security = &plan.security;
+    let capabilities = &security.capabilities;
+    let sets = capability_sets(&capabilities.value);
+    rows.push("security.capabilities", sets, &capabilities.origin, &[Capability::Capabilities]);
+    match &security.seccomp.value {
+        SeccompPlan::Unconfined => rows.push("security.seccomp", "unconfined", &security.seccomp.origin, &[]),
+        SeccompPlan::Filter { name, .. } => {
+            rows.push("security.seccomp", &**name, &security.seccomp.origin, &[Capability::Seccomp]);
+        }
+    }
+    match &security.landlock.value {
+        None => rows.push("security.landlock", "off", &security.landlock.origin, &[]),
+        Some(rules) => {
+            rows.push(
+                "security.landlock",
+                landlock(rules),
+                &security.landlock.origin,
+                &[Capability::Landlock],
+            );
+        }
+    }
+    let privileges = &security.no_new_privileges;
+    let needs: &[Capability] = if privileges.value { &[Capability::NoNewPrivileges] } else { &[] };
+    rows.push("security.noNewPrivileges", privileges.value.to_string(), &privileges.origin, needs);
+    for (field, paths, needs) in [
+        ("maskedPaths", &security.masked_paths, Capability::MaskedPaths),
+        ("readonlyPaths", &security.readonly_paths, Capability::ReadonlyPaths),
+    ] {
+        if !paths.value.is_empty() {
+            rows.push(format!("security.{field}"), path_list(&paths.value), &paths.origin, &[needs]);
+        }
+    }
+    for (name, value) in &security.sysctls {
+        rows.push(format!("security.sysctls.{name}"), &*value.value, &value.origin, &[Capability::Sysctls]);
+    }
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn list<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn path_list(paths: &[PathBuf]) -> String {
+    list(paths.iter().map(|path| path.display()))
+}
+
+fn command(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell would read it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn user(plan: &UserPlan) -> String {
+    let name = |identity: &Identity| match identity {
+        Identity::Id(id) => id.to_string(),
+        Identity::Name(name) => format!("{name} (of the image)"),
+    };
+    match &plan.group {
+        Some(group) => format!("{}:{}", name(&plan.user), name(group)),
+        None => name(&plan.user),
+    }
+}
+
+fn rlimit(limit: RlimitPlan) -> String {
+    let text = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
+    format!("{}:{}", text(limit.soft), text(limit.hard))
+}
+
+fn exec(execution: Execution) -> &'static str {
+    match execution {
+        Execution::Allowed => "exec",
+        Execution::Denied => "noexec",
+    }
+}
+
+fn volume_text(volume: &VolumePlan) -> String {
+    let access = match volume.access {
+        Access::ReadOnly => "ro",
+        Access::ReadWrite => "rw",
+    };
+    let submounts = match volume.submounts {
+        Submounts::Included => ",rbind",
+        Submounts::LeftOut => "",
+    };
+    format!("{} {access},nosuid,nodev,{}{submounts}", show(&volume.source), exec(volume.execution))
+}
+
+fn tmpfs_text(tmpfs: &TmpfsPlan) -> String {
+    format!("size={},mode={:04o},nosuid,nodev,{}", tmpfs.size, tmpfs.mode, exec(tmpfs.execution))
+}
+
+fn id_map(map: &[IdMapping]) -> String {
+    list(map.iter().map(|line| format!("{}→{}+{}", line.container, line.host, line.size)))
+}
+
+fn offsets(time: TimeOffsets) -> String {
+    let mut text = String::new();
+    for (name, offset) in [("monotonic", time.monotonic), ("boottime", time.boottime)] {
+        if let Some(offset) = offset {
+            let gap = if text.is_empty() { "" } else { ", " };
+            let _ = write!(text, "{gap}{name} +{}s", offset.as_secs_f64());
+        }
+    }
+    text
+}
+
+fn capability_sets(sets: &CapabilitySets) -> String {
+    let set = |names: &std::collections::BTreeSet<&str>| {
+        if names.is_empty() { "none".to_owned() } else { list(names.iter()) }
+    };
+    if sets.bounding == sets.effective && sets.bounding == sets.permitted && sets.ambient.is_empty() {
+        return set(&sets.bounding);
+    }
+    format!(
+        "bounding: {}; permitted: {}; effective: {}; ambient: {}",
+        set(&sets.bounding),
+        set(&sets.permitted),
+        set(&sets.effective),
+        set(&sets.ambient)
+    )
+}
+
+fn landlock(rules: &[LandlockRule]) -> String {
+    let access = |access: LandlockAccess| match access {
+        LandlockAccess::Read => "r",
+        LandlockAccess::ReadExecute => "rx",
+        LandlockAccess::ReadWrite => "rw",
+        LandlockAccess::ReadWriteExecute => "rwx",
+    };
+    list(rules.iter().map(|rule| format!("{} {}", rule.path.display(), access(rule.access))))
+}

@@ -1,0 +1,355 @@
+//! The plan: profile, workload and host facts, fully resolved. Pure data, in the kernel's terms.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use nucleus_abi::{Init, LandlockRule};
+use serde_json::value::RawValue;
+
+use super::decided::Decided;
+use super::host::RuntimeEntry;
+
+/// What a missing capability does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It refuses the start.
+    Strict,
+    /// It warns; the warning stays in the container's record.
+    Permissive,
+}
+
+/// A fully resolved container, before anything of it exists.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The profile's name.
+    pub profile: Decided<String>,
+    /// The backend that the profile names; `auto` leaves the choice to the core.
+    pub backend: Decided<String>,
+    /// The profile's options for the backend.
+    pub options: serde_json::Value,
+    /// What a missing capability does.
+    pub enforcement: Decided<Enforcement>,
+    /// The workload's first process.
+    pub process: ProcessPlan,
+    /// The root file system.
+    pub rootfs: Decided<RootfsPlan>,
+    /// Whether the workload may write to the root file system.
+    pub rootfs_access: Decided<Access>,
+    /// Host files and directories in the container, parents before children.
+    pub volumes: Vec<Decided<VolumePlan>>,
+    /// In-memory file systems, parents before children.
+    pub tmpfs: Vec<Decided<TmpfsPlan>>,
+    /// Size of `/dev/shm` in bytes.
+    pub shm: Decided<u64>,
+    /// The network.
+    pub network: Decided<NetworkPlan>,
+    /// Namespaces that are joined or need more than a flag.
+    pub namespaces: NamespacesPlan,
+    /// Limits.
+    pub resources: ResourcesPlan,
+    /// What the workload may ask of the kernel.
+    pub security: SecurityPlan,
+}
+
+/// The workload's first process.
+#[derive(Debug, Clone)]
+pub struct ProcessPlan {
+    /// Program and arguments.
+    pub command: Decided<Vec<String>>,
+    /// User and group.
+    pub user: Decided<UserPlan>,
+    /// Supplementary group ids.
+    pub additional_groups: Decided<Vec<u32>>,
+    /// File mode creation mask.
+    pub umask: Decided<u32>,
+    /// Environment; each variable has its own origin.
+    pub env: BTreeMap<String, Decided<EnvPlan>>,
+    /// Working directory.
+    pub cwd: Decided<PathBuf>,
+    /// Whether the workload gets a terminal of its own.
+    pub terminal: Decided<Terminal>,
+    /// Whether an init process stands before the workload.
+    pub init: Decided<Init>,
+    /// Resource limits by name (`RLIMIT_NOFILE`).
+    pub rlimits: BTreeMap<String, Decided<RlimitPlan>>,
+    /// Adjustment of the out-of-memory score, -1000 to 1000.
+    pub oom_score_adj: Option<Decided<i32>>,
+    /// Host name.
+    pub hostname: Decided<String>,
+    /// NIS domain name.
+    pub domainname: Option<Decided<String>>,
+}
+
+/// One environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvPlan {
+    /// The profile, a flag or a default gives the value.
+    Given(String),
+    /// The host's variable of the same name gives it: never shown.
+    Inherited(String),
+}
+
+impl EnvPlan {
+    /// The value that the workload sees.
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Given(value) | Self::Inherited(value) => value,
+        }
+    }
+}
+
+/// A user and a group, by number or by a name that only the image knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPlan {
+    /// The user.
+    pub user: Identity,
+    /// The group; `None` takes the user's own from the image's `passwd`, or 0.
+    pub group: Option<Identity>,
+}
+
+/// A user or a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// By number.
+    Id(u32),
+    /// By name, resolved in the image's own files while the bundle is made.
+    Name(String),
+}
+
+/// Whether the workload gets a terminal of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// It does.
+    Own,
+    /// Its standard streams are those of nucleus.
+    Inherited,
+}
+
+/// One resource limit; `None` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RlimitPlan {
+    /// The limit in force.
+    pub soft: Option<u64>,
+    /// The highest that the workload may raise it to.
+    pub hard: Option<u64>,
+}
+
+/// Where the root file system comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootfsPlan {
+    /// The host's programs and libraries, read-only, on a private root of a minimal `/etc`.
+    HostRuntime {
+        /// What there is to show of the host, found by looking.
+        entries: Vec<RuntimeEntry>,
+    },
+    /// A directory.
+    Directory(PathBuf),
+}
+
+/// Whether something may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only.
+    ReadOnly,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// Whether programs may be executed from somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// `noexec`.
+    Denied,
+    /// `exec`.
+    Allowed,
+}
+
+/// A host file or directory in the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumePlan {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub target: PathBuf,
+    /// Whether the workload may write to it.
+    pub access: Access,
+    /// Whether programs may be executed from it.
+    pub execution: Execution,
+    /// Whether what is mounted below the source comes with it.
+    pub submounts: Submounts,
+}
+
+/// Whether what is mounted below a volume's source comes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submounts {
+    /// `rbind`.
+    Included,
+    /// `bind`.
+    LeftOut,
+}
+
+/// An in-memory file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TmpfsPlan {
+    /// In the container.
+    pub target: PathBuf,
+    /// Size limit in bytes.
+    pub size: u64,
+    /// Mode of its root directory.
+    pub mode: u32,
+    /// Whether programs may be executed from it.
+    pub execution: Execution,
+}
+
+/// The network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkPlan {
+    /// A namespace with a loopback interface and nothing else.
+    None,
+    /// The host's.
+    Host,
+}
+
+/// Namespaces that are joined or need more than a flag. All others are the container's own.
+#[derive(Debug, Clone, Default)]
+pub struct NamespacesPlan {
+    /// Existing namespaces, by the runtime specification's name of their type.
+    pub joined: BTreeMap<&'static str, Decided<PathBuf>>,
+    /// A user namespace with these maps.
+    pub user: Option<Decided<UserNamespacePlan>>,
+    /// A time namespace with these offsets.
+    pub time: Option<Decided<TimeOffsets>>,
+}
+
+/// The maps of a user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserNamespacePlan {
+    /// User ids.
+    pub uid_map: Vec<IdMapping>,
+    /// Group ids.
+    pub gid_map: Vec<IdMapping>,
+}
+
+/// One line of an id map, `user_namespaces(7)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMapping {
+    /// First id in the container.
+    pub container: u32,
+    /// First id on the host.
+    pub host: u32,
+    /// How many ids.
+    pub size: u32,
+}
+
+/// Offsets of a time namespace, `time_namespaces(7)`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeOffsets {
+    /// Of `CLOCK_MONOTONIC`.
+    pub monotonic: Option<std::time::Duration>,
+    /// Of `CLOCK_BOOTTIME`.
+    pub boottime: Option<std::time::Duration>,
+}
+
+/// Limits. What is `None` is not limited.
+#[derive(Debug, Clone, Default)]
+pub struct ResourcesPlan {
+    /// Memory in bytes.
+    pub memory: Option<Decided<u64>>,
+    /// Swap in bytes, on top of memory.
+    pub swap: Option<Decided<u64>>,
+    /// Processor time.
+    pub cpu: Option<Decided<CpuQuota>>,
+    /// Weight of processor time, in cgroup v1's shares.
+    pub cpu_shares: Option<Decided<u64>>,
+    /// Processors that may be used, as cpuset(7) lists them.
+    pub cpuset_cpus: Option<Decided<String>>,
+    /// Memory nodes that may be used.
+    pub cpuset_mems: Option<Decided<String>>,
+    /// Number of processes.
+    pub pids: Option<Decided<i64>>,
+    /// Weight of block input and output, 10 to 1000.
+    pub io_weight: Option<Decided<u16>>,
+    /// Rates of block input and output.
+    pub io_rates: Vec<Decided<IoRate>>,
+}
+
+/// A share of processor time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuQuota {
+    /// Microseconds of processor time in each period.
+    pub quota: i64,
+    /// Microseconds.
+    pub period: u64,
+}
+
+/// A rate of block input or output on one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoRate {
+    /// What is counted.
+    pub kind: IoRateKind,
+    /// Device number.
+    pub major: u32,
+    /// Device number.
+    pub minor: u32,
+    /// Bytes or operations in a second.
+    pub rate: u64,
+}
+
+/// What a rate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoRateKind {
+    /// Bytes read.
+    ReadBps,
+    /// Bytes written.
+    WriteBps,
+    /// Reads.
+    ReadIops,
+    /// Writes.
+    WriteIops,
+}
+
+/// What the workload may ask of the kernel.
+#[derive(Debug, Clone)]
+pub struct SecurityPlan {
+    /// The capability sets.
+    pub capabilities: Decided<CapabilitySets>,
+    /// The system call filter.
+    pub seccomp: Decided<SeccompPlan>,
+    /// Landlock rules; `None` without Landlock.
+    pub landlock: Decided<Option<Vec<LandlockRule>>>,
+    /// Whether executing a program can gain privileges.
+    pub no_new_privileges: Decided<bool>,
+    /// Hidden paths.
+    pub masked_paths: Decided<Vec<PathBuf>>,
+    /// Paths that cannot be written.
+    pub readonly_paths: Decided<Vec<PathBuf>>,
+    /// Kernel parameters.
+    pub sysctls: BTreeMap<String, Decided<String>>,
+}
+
+/// The five capability sets, capabilities(7). The inheritable one is always empty (CVE-2022-24769).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CapabilitySets {
+    /// Names with `CAP_`.
+    pub bounding: BTreeSet<&'static str>,
+    /// Names with `CAP_`.
+    pub effective: BTreeSet<&'static str>,
+    /// Names with `CAP_`.
+    pub permitted: BTreeSet<&'static str>,
+    /// Names with `CAP_`.
+    pub ambient: BTreeSet<&'static str>,
+}
+
+/// The system call filter.
+#[derive(Debug, Clone)]
+pub enum SeccompPlan {
+    /// None at all.
+    Unconfined,
+    /// A filter, as the runtime specification's `linux.seccomp`.
+    Filter {
+        /// What to call it when it is shown.
+        name: String,
+        /// The document.
+        document: Box<RawValue>,
+    },
+}

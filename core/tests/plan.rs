@@ -1,0 +1,179 @@
+//! Profile in, plan out: origins, needs, and every mistake that only a plan can show.
+
+use std::path::PathBuf;
+
+use nucleus_abi::{Capability, Error, ErrorCode};
+use nucleus_core::plan::{HostFacts, Plan, needs, resolve, rows};
+use nucleus_core::profile::{FlagValue, Loaded, Request, SearchPath, load};
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(text: &str) -> Self {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("nucleus-plan-{}-{number}.yaml", std::process::id()));
+        std::fs::write(&path, format!("apiVersion: nucleus/v1\nname: test\n{text}")).unwrap();
+        Self(path)
+    }
+
+    fn load(&self, flags: Vec<FlagValue>) -> Loaded {
+        let request = Request {
+            profile: self.0.to_str(),
+            workload: None,
+            flags,
+            search: SearchPath::of_directories([]),
+        };
+        load(&request).unwrap_or_else(|error| panic!("{}", Error::from(error)))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn plan(text: &str) -> Result<Plan, Error> {
+    resolve(&Scratch::new(text).load(vec![]), &HostFacts::default())
+}
+
+const COMMAND: &str = "workload: {command: [/bin/true]}\n";
+
+fn mistake(text: &str) -> Error {
+    let error = plan(&format!("{COMMAND}{text}")).expect_err(text);
+    assert_eq!(error.code, ErrorCode::PlanInvalid, "{error}");
+    error
+}
+
+fn row(plan: &Plan, field: &str) -> nucleus_core::plan::Row {
+    let found = rows(plan).into_iter().find(|row| row.field == field);
+    found.unwrap_or_else(|| panic!("{field} is not in the plan"))
+}
+
+#[test]
+fn each_value_knows_the_line_the_flag_or_the_default_that_decided_it() {
+    let scratch = Scratch::new(&format!("{COMMAND}resources:\n  memory: 64M\n  pids: 7\n"));
+    let flags = vec![FlagValue::set("--pids", "/resources/pids", 9)];
+    let plan = resolve(&scratch.load(flags), &HostFacts::default()).unwrap();
+    let memory = row(&plan, "resources.memory");
+    assert_eq!(memory.value, "67108864");
+    assert_eq!(memory.origin.to_string(), format!("{}:5", scratch.0.display()));
+    let pids = row(&plan, "resources.pids");
+    assert_eq!((pids.value.as_str(), pids.origin.to_string().as_str()), ("9", "--pids"));
+    assert_eq!(row(&plan, "security.seccomp").origin.to_string(), "built-in default");
+}
+
+#[test]
+fn what_a_profile_promises_is_needed_of_the_backend() {
+    let plan =
+        plan(&format!("{COMMAND}resources: {{memory: 64M, swap: 0, cpus: 1.5, cpuset: \"0\"}}\n")).unwrap();
+    let needed = needs(&rows(&plan));
+    for capability in [
+        Capability::Memory,
+        Capability::Swap,
+        Capability::Cpu,
+        Capability::Cpuset,
+        Capability::Seccomp,
+        Capability::Landlock,
+        Capability::NetworkNone,
+        Capability::RootfsReadonly,
+        Capability::SealedRuntime,
+    ] {
+        assert!(needed.contains(&capability), "{capability}");
+    }
+    assert!(!needed.contains(&Capability::Io));
+    assert!(!needed.contains(&Capability::NamespaceUser));
+}
+
+#[test]
+fn what_is_switched_off_is_not_needed() {
+    let plan = plan(&format!(
+        "{COMMAND}security: {{seccomp: unconfined, landlock: off, noNewPrivileges: false, maskedPaths: [], \
+         readonlyPaths: []}}\nresources: {{memory: unlimited, pids: unlimited}}\n"
+    ))
+    .unwrap();
+    let needed = needs(&rows(&plan));
+    for capability in [
+        Capability::Seccomp,
+        Capability::Landlock,
+        Capability::NoNewPrivileges,
+        Capability::MaskedPaths,
+        Capability::ReadonlyPaths,
+        Capability::Memory,
+        Capability::Pids,
+    ] {
+        assert!(!needed.contains(&capability), "{capability}");
+    }
+}
+
+#[test]
+fn a_profile_without_a_command_says_where_to_put_one() {
+    let error = plan("").unwrap_err();
+    assert_eq!(error.cause.as_deref(), Some("there is no command to run"));
+    assert!(error.hint.unwrap().contains("behind `--`"));
+}
+
+#[test]
+fn the_hosts_network_needs_the_profiles_word() {
+    let error = mistake("network: {mode: host}\n");
+    assert!(error.subject.unwrap().starts_with("`network.mode`"));
+    assert!(plan(&format!("{COMMAND}network: {{mode: host, allowHost: true}}\n")).is_ok());
+}
+
+#[test]
+fn sysctls_of_the_host_are_refused() {
+    let error = mistake("security: {sysctls: {kernel.core_pattern: x}}\n");
+    assert!(error.cause.unwrap().contains("belongs to the host"));
+    assert!(plan(&format!("{COMMAND}security: {{sysctls: {{kernel.shmmax: \"1\"}}}}\n")).is_ok());
+}
+
+#[test]
+fn the_runtimes_own_places_are_no_targets() {
+    for target in ["/", "/proc", "/proc/self", "/sys", "/dev", "/dev/null"] {
+        let error = mistake(&format!("mounts: {{tmpfs: [{{target: {target}}}]}}\n"));
+        assert!(error.cause.unwrap().contains("belongs to the runtime"), "{target}");
+    }
+}
+
+#[test]
+fn mounts_are_ordered_by_depth() {
+    let plan = plan(&format!(
+        "{COMMAND}mounts: {{tmpfs: [{{target: /a/b/c}}, {{target: /a}}, {{target: /a/b}}]}}\n"
+    ));
+    let targets: Vec<String> =
+        plan.unwrap().tmpfs.iter().map(|tmpfs| tmpfs.value.target.display().to_string()).collect();
+    assert_eq!(targets, ["/a", "/a/b", "/a/b/c"]);
+}
+
+#[test]
+fn swap_needs_a_limit_of_memory() {
+    mistake("resources: {memory: unlimited, swap: 1M}\n");
+}
+
+#[test]
+fn an_id_map_without_root_cannot_build_a_container() {
+    let map = "[{container: 1, host: 100000, size: 10}]";
+    let error = mistake(&format!("namespaces: {{user: {{uidMap: {map}, gidMap: {map}}}}}\n"));
+    assert_eq!(error.also.len(), 2, "one for each map");
+}
+
+#[test]
+fn a_variable_of_the_host_is_taken_by_name_only_and_never_shown() {
+    let text = "workload: {command: [x], envFrom: [TOKEN]}\n";
+    assert!(plan(text).unwrap_err().cause.unwrap().contains("TOKEN"));
+    let facts = HostFacts {
+        env: [("TOKEN".to_owned(), "hunter2".to_owned()), ("OTHER".to_owned(), "leak".to_owned())].into(),
+        ..HostFacts::default()
+    };
+    let plan = resolve(&Scratch::new(text).load(vec![]), &facts).unwrap();
+    assert_eq!(plan.process.env["TOKEN"].value.value(), "hunter2");
+    assert!(!plan.process.env.contains_key("OTHER"));
+    assert!(!format!("{:?}", rows(&plan)).contains("hunter2"));
+}
+
+#[test]
+fn all_mistakes_of_a_plan_are_reported_at_once() {
+    let error = plan("network: {mode: host}\nresources: {memory: unlimited, swap: 1M}\n").unwrap_err();
+    assert_eq!(error.also.len(), 3);
+}
