@@ -1,0 +1,166 @@
+//! The effects of making a bundle: files on disk, and descriptors that cross to the backend.
+
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{ContainerId, Error, ErrorCode, Result};
+use nucleus_sys::{Mode, OFlags};
+use rustix::fs::FileType;
+use serde_json::value::RawValue;
+
+use super::config::config_json;
+use super::identity::{self, Accounts, ResolvedUser};
+use super::mounts::{Mount, MountOrigin, mounts};
+use super::provided::{Place, PlaceKind, with_places};
+use super::rootfs::{self, Owner};
+use super::skeleton::{self, Item, skeleton};
+use crate::plan::{Access, NetworkPlan, Plan, RootfsPlan};
+
+/// A bundle, ready for a backend.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Its directory, with `config.json` and an empty `rootfs`.
+    pub path: PathBuf,
+    /// The content of `config.json`.
+    pub config: Box<RawValue>,
+    /// The root file system.
+    pub rootfs: OwnedFd,
+    /// Sources of bind mounts, opened once, by their index among the mounts.
+    pub sources: BTreeMap<usize, OwnedFd>,
+}
+
+/// Makes the bundle of a plan in `path`.
+///
+/// # Errors
+/// `host-unfit` for a source that cannot be opened, naming the profile's line; `plan-invalid` for a user that the image
+/// does not know; `system-call` for the rest.
+pub fn materialise(plan: &Plan, id: &ContainerId, path: PathBuf) -> Result<Bundle> {
+    let mounts = mounts(plan);
+    let sources = open_sources(plan, &mounts)?;
+    let rootfs = open_rootfs(plan, &mounts)?;
+    let image = matches!(plan.rootfs.value, RootfsPlan::Directory(_)).then_some(&rootfs);
+    let user = resolve_user(plan, image)?;
+    let config = config_json(plan, id, &mounts, &user)?;
+    write(&path, &config).map_err(|error| {
+        Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
+    })?;
+    let rootfs = provide_places(plan, rootfs, &mounts, &sources, &path)?;
+    Ok(Bundle { path, config, rootfs, sources })
+}
+
+fn write(path: &Path, config: &RawValue) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    // A backend that can only take paths mounts the root file system here.
+    DirBuilder::new().mode(0o755).create(path.join("rootfs"))?;
+    std::fs::write(path.join("config.json"), config.get())
+}
+
+fn open_rootfs(plan: &Plan, mounts: &[Mount]) -> Result<OwnedFd> {
+    match &plan.rootfs.value {
+        RootfsPlan::Directory(path) => rootfs::directory(path),
+        RootfsPlan::HostRuntime { entries } => {
+            let mut items = skeleton(plan, entries, mounts);
+            if plan.network.value == NetworkPlan::Host {
+                items.push(resolv_conf());
+            }
+            rootfs::private_root(&items, owner(plan))
+        }
+    }
+}
+
+/// A read-only image gets the mount points that it lacks; in a writable one the backend makes them, as any program
+/// could.
+fn provide_places(
+    plan: &Plan,
+    rootfs: OwnedFd,
+    mounts: &[Mount],
+    sources: &BTreeMap<usize, OwnedFd>,
+    bundle: &Path,
+) -> Result<OwnedFd> {
+    let image = matches!(plan.rootfs.value, RootfsPlan::Directory(_));
+    if !image || plan.rootfs_access.value == Access::ReadWrite {
+        return Ok(rootfs);
+    }
+    let mut places: Vec<Place> = Vec::new();
+    for (index, mount) in mounts.iter().enumerate() {
+        // What lies on an earlier mount is not the image's to have.
+        if places.iter().any(|place| mount.destination.starts_with(&place.path)) {
+            continue;
+        }
+        let kind = sources.get(&index).map_or(PlaceKind::Directory, place_kind);
+        places.push(Place { path: mount.destination.clone(), kind });
+    }
+    with_places(rootfs, &places, &bundle.join("provided"))
+}
+
+fn place_kind(source: &OwnedFd) -> PlaceKind {
+    match rustix::fs::fstat(source).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Directory) | Err(_) => PlaceKind::Directory,
+        Ok(_) => PlaceKind::File,
+    }
+}
+
+/// Who shares the host's network needs the host's name servers.
+fn resolv_conf() -> Item {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    Item::File("/etc/resolv.conf".into(), 0o644, text)
+}
+
+/// The ids of the host that the container's root has.
+fn owner(plan: &Plan) -> Owner {
+    let host = |maps: &[crate::plan::IdMapping]| {
+        maps.iter().find(|map| map.container == 0).map_or(0, |map| map.host)
+    };
+    match &plan.namespaces.user {
+        Some(user) => Owner { uid: host(&user.value.uid_map), gid: host(&user.value.gid_map) },
+        None => Owner { uid: 0, gid: 0 },
+    }
+}
+
+/// The `config.json` that [`materialise`] would write. Reads the image's account files where the user is a name, and
+/// changes nothing.
+///
+/// # Errors
+/// As for [`materialise`].
+pub fn preview(plan: &Plan, id: &ContainerId) -> Result<Box<RawValue>> {
+    let rootfs = match &plan.rootfs.value {
+        RootfsPlan::Directory(path) => Some(rootfs::directory(path)?),
+        RootfsPlan::HostRuntime { .. } => None,
+    };
+    config_json(plan, id, &mounts(plan), &resolve_user(plan, rootfs.as_ref())?)
+}
+
+fn resolve_user(plan: &Plan, image: Option<&OwnedFd>) -> Result<ResolvedUser> {
+    let accounts = match image {
+        Some(image) if identity::needs_accounts(&plan.process.user.value) => rootfs::accounts(image.as_fd()),
+        Some(_) => Accounts::default(),
+        None => skeleton::accounts(plan),
+    };
+    identity::resolve(&plan.process.user.value, &plan.process.additional_groups.value, &accounts).map_err(
+        |error| error.hint(format!("the user is decided by {}; give numbers", plan.process.user.origin)),
+    )
+}
+
+fn open_sources(plan: &Plan, mounts: &[Mount]) -> Result<BTreeMap<usize, OwnedFd>> {
+    let of_host = mounts.iter().enumerate().filter(|(_, mount)| mount.origin == MountOrigin::Host);
+    of_host.map(|(index, mount)| Ok((index, open_source(plan, mount)?))).collect()
+}
+
+fn open_source(plan: &Plan, mount: &Mount) -> Result<OwnedFd> {
+    rustix::fs::open(&mount.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+        let volume = plan.volumes.iter().find(|volume| volume.value.target == mount.destination);
+        let decided =
+            volume.map_or_else(|| plan.rootfs.origin.to_string(), |volume| volume.origin.to_string());
+        Error::new(
+            ErrorCode::HostUnfit,
+            format!("open the source of the mount at {}", mount.destination.display()),
+        )
+        .on(format!("{} ({decided})", mount.source.display()))
+        .because(io::Error::from(errno))
+        .hint("make it, or correct the profile")
+    })
+}

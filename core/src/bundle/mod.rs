@@ -1,0 +1,12 @@
+//! A plan becomes an OCI bundle: `config.json`, a root file system, and descriptors of what was opened and checked.
+
+mod config;
+mod identity;
+mod materialise;
+mod mounts;
+mod provided;
+mod rootfs;
+mod skeleton;
+
+pub(crate) use config::cgroup_path;
+pub use materialise::{Bundle, materialise, preview};

@@ -1,0 +1,123 @@
+//! The private root of a `host-runtime` container, as a list of things to make. Pure.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::plan::{Identity, Plan, RuntimeEntry, RuntimeKind};
+
+use super::identity::Accounts;
+use super::mounts::Mount;
+
+/// One thing to make in the private root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A directory with a mode.
+    Directory(PathBuf, u32),
+    /// A link with its target.
+    Link(PathBuf, PathBuf),
+    /// A file with a mode and its content.
+    File(PathBuf, u32, String),
+}
+
+impl Item {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path, _) | Self::Link(path, _) | Self::File(path, ..) => path,
+        }
+    }
+}
+
+/// Directories that programs expect, but for the mount points, which follow from the mounts.
+const DIRECTORIES: [(&str, u32); 9] = [
+    ("/etc", 0o755),
+    ("/home", 0o755),
+    ("/root", 0o700),
+    ("/run", 0o755),
+    ("/srv", 0o755),
+    ("/tmp", 0o1777),
+    ("/var", 0o755),
+    ("/var/lib", 0o755),
+    ("/var/tmp", 0o1777),
+];
+
+/// Everything that the private root holds, parents before children.
+pub(super) fn skeleton(plan: &Plan, entries: &[RuntimeEntry], mounts: &[Mount]) -> Vec<Item> {
+    let mut items: Vec<Item> =
+        DIRECTORIES.iter().map(|(path, mode)| Item::Directory(path.into(), *mode)).collect();
+    items.extend(etc(plan));
+    items.extend(entries.iter().filter_map(|entry| match &entry.kind {
+        RuntimeKind::Link(target) => Some(Item::Link(entry.path.clone(), target.clone())),
+        RuntimeKind::File => Some(Item::File(entry.path.clone(), 0o644, String::new())),
+        RuntimeKind::Directory => None,
+    }));
+    let places =
+        mounts.iter().map(|mount| mount.destination.as_path()).chain([plan.process.cwd.value.as_path()]);
+    for place in places {
+        add_directories(&mut items, place, mounts);
+    }
+    items
+}
+
+/// Adds a directory and those above it, unless they are there, or lie inside what will be mounted.
+fn add_directories(items: &mut Vec<Item>, place: &Path, mounts: &[Mount]) {
+    let mut above: Vec<&Path> = place.ancestors().filter(|path| path.parent().is_some()).collect();
+    above.reverse();
+    for path in above {
+        if items.iter().any(|item| item.path() == path && !matches!(item, Item::Directory(..))) {
+            return;
+        }
+        if !items.iter().any(|item| item.path() == path) {
+            items.push(Item::Directory(path.to_owned(), 0o755));
+        }
+        // Below a mount, the mounted file system must have the rest.
+        if path != place && mounts.iter().any(|mount| mount.destination == path) {
+            return;
+        }
+    }
+}
+
+/// A minimal `/etc`: nothing of the host's accounts, no `shadow`.
+fn etc(plan: &Plan) -> Vec<Item> {
+    let file = |path: &str, text: String| Item::File(path.into(), 0o644, text);
+    let hostname = &plan.process.hostname.value;
+    vec![
+        file("/etc/passwd", passwd(plan)),
+        file("/etc/group", group(plan)),
+        file("/etc/hostname", format!("{hostname}\n")),
+        file("/etc/hosts", format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")),
+        file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
+        Item::Link("/etc/mtab".into(), "../proc/self/mounts".into()),
+        Item::Link("/etc/os-release".into(), "../usr/lib/os-release".into()),
+        Item::Directory("/etc/ssl".into(), 0o755),
+    ]
+}
+
+/// The account files of the private root.
+pub(super) fn accounts(plan: &Plan) -> Accounts {
+    Accounts { passwd: passwd(plan), group: group(plan) }
+}
+
+fn passwd(plan: &Plan) -> String {
+    let mut text =
+        String::from("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
+    if let Identity::Id(uid) = plan.process.user.value.user
+        && !matches!(uid, 0 | 65534)
+    {
+        let gid = match plan.process.user.value.group {
+            Some(Identity::Id(gid)) => gid,
+            _ => 0,
+        };
+        let _ = writeln!(text, "workload:x:{uid}:{gid}:workload:/:/bin/sh");
+    }
+    text
+}
+
+fn group(plan: &Plan) -> String {
+    let mut text = String::from("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
+    if let Some(Identity::Id(gid)) = plan.process.user.value.group
+        && !matches!(gid, 0 | 5 | 65534)
+    {
+        let _ = writeln!(text, "workload:x:{gid}:");
+    }
+    text
+}
