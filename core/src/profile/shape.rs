@@ -176,7 +176,12 @@ impl<'s> Walk<'s> {
 
     fn textual(&mut self, format: &Format, node: &Node, text: &str) {
         if let Err(reason) = (format.check)(text) {
-            let message = format!("wrong value for {}: {reason}", self.field());
+            // A line is shown below the message; a flag's value would be nowhere to be seen.
+            let shown = match node.origin.file() {
+                Some(_) => String::new(),
+                None => format!("`{}`: ", shortened(text)),
+            };
+            let message = format!("wrong value for {}: {shown}{reason}", self.field());
             self.found.push(Diagnostic::new(&node.origin, message, format!("expected {}", format.expected)));
         }
     }

@@ -127,7 +127,7 @@ fn a_wrong_flag_is_an_invalid_argument_that_names_the_flag() {
     assert_eq!(error.subject.as_deref(), Some("--memory"));
     assert_eq!(
         error.also[0].cause.as_deref(),
-        Some("wrong value for `resources.memory`: `Q` is not a unit; use K, M, G or T")
+        Some("wrong value for `resources.memory`: `512Q`: `Q` is not a unit; use K, M, G or T")
     );
 }
 

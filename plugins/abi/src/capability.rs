@@ -162,64 +162,44 @@ impl Capability {
     /// The entry's line of the published table.
     pub const fn entry(self) -> Entry {
         match self {
-            Self::NamespacePid => entry(
-                "namespace-pid",
-                "namespaces.pid",
-                "a process id namespace of its own",
-            ),
-            Self::NamespaceMount => entry(
-                "namespace-mount",
-                "namespaces.mount",
-                "a mount namespace of its own",
-            ),
+            Self::NamespacePid => {
+                entry("namespace-pid", "namespaces.pid", "a process id namespace of its own")
+            }
+            Self::NamespaceMount => {
+                entry("namespace-mount", "namespaces.mount", "a mount namespace of its own")
+            }
             Self::NamespaceNetwork => entry("namespace-network", "network", "a network namespace of its own"),
             Self::NamespaceIpc => entry("namespace-ipc", "namespaces.ipc", "an IPC namespace of its own"),
             Self::NamespaceUts => entry("namespace-uts", "namespaces.uts", "a UTS namespace of its own"),
-            Self::NamespaceCgroup => entry(
-                "namespace-cgroup",
-                "namespaces.cgroup",
-                "a cgroup namespace of its own",
-            ),
-            Self::NamespaceUser => entry(
-                "namespace-user",
-                "namespaces.user",
-                "a user namespace with id maps",
-            ),
-            Self::NamespaceTime => entry(
-                "namespace-time",
-                "namespaces.time",
-                "a time namespace with offsets",
-            ),
-            Self::NamespaceJoin => entry(
-                "namespace-join",
-                "namespaces.*.path",
-                "joining a namespace by its path",
-            ),
+            Self::NamespaceCgroup => {
+                entry("namespace-cgroup", "namespaces.cgroup", "a cgroup namespace of its own")
+            }
+            Self::NamespaceUser => {
+                entry("namespace-user", "namespaces.user", "a user namespace with id maps")
+            }
+            Self::NamespaceTime => {
+                entry("namespace-time", "namespaces.time", "a time namespace with offsets")
+            }
+            Self::NamespaceJoin => {
+                entry("namespace-join", "namespaces.*.path", "joining a namespace by its path")
+            }
             Self::Rootfs => entry("rootfs", "rootfs", "a root file system given as a descriptor"),
-            Self::RootfsReadonly => entry(
-                "rootfs-readonly",
-                "rootfs.readonly",
-                "a read-only root file system",
-            ),
+            Self::RootfsReadonly => {
+                entry("rootfs-readonly", "rootfs.readonly", "a read-only root file system")
+            }
             Self::RootfsNodev => entry("rootfs-nodev", "rootfs", "no usable device nodes in the image"),
-            Self::Volumes => entry(
-                "volumes",
-                "mounts.volumes",
-                "host files and directories in the container",
-            ),
-            Self::VolumesReadonly => entry(
-                "volumes-readonly",
-                "mounts.volumes[].mode",
-                "read-only volumes, submounts included",
-            ),
+            Self::Volumes => {
+                entry("volumes", "mounts.volumes", "host files and directories in the container")
+            }
+            Self::VolumesReadonly => {
+                entry("volumes-readonly", "mounts.volumes[].mode", "read-only volumes, submounts included")
+            }
             Self::MountFlags => entry("mount-flags", "mounts", "nosuid, nodev and noexec on mounts"),
             Self::Tmpfs => entry("tmpfs", "mounts.tmpfs", "in-memory file systems of limited size"),
             Self::MaskedPaths => entry("masked-paths", "security.maskedPaths", "hidden kernel files"),
-            Self::ReadonlyPaths => entry(
-                "readonly-paths",
-                "security.readonlyPaths",
-                "read-only kernel files",
-            ),
+            Self::ReadonlyPaths => {
+                entry("readonly-paths", "security.readonlyPaths", "read-only kernel files")
+            }
             Self::User => entry("user", "workload.user", "user, group and supplementary groups"),
             Self::Umask => entry("umask", "workload.umask", "the file mode creation mask"),
             Self::Rlimits => entry("rlimits", "workload.rlimits", "POSIX resource limits"),
@@ -228,27 +208,17 @@ impl Capability {
             Self::Terminal => entry("terminal", "workload.terminal", "a terminal of its own"),
             Self::Init => entry("init", "workload.init", "an init that reaps zombies"),
             Self::Sysctls => entry("sysctls", "security.sysctls", "namespaced kernel parameters"),
-            Self::Capabilities => entry(
-                "capabilities",
-                "security.capabilities",
-                "the five capability sets",
-            ),
-            Self::NoNewPrivileges => entry(
-                "no-new-privileges",
-                "security.noNewPrivileges",
-                "no privilege gained by executing",
-            ),
+            Self::Capabilities => entry("capabilities", "security.capabilities", "the five capability sets"),
+            Self::NoNewPrivileges => {
+                entry("no-new-privileges", "security.noNewPrivileges", "no privilege gained by executing")
+            }
             Self::Seccomp => entry("seccomp", "security.seccomp", "a system call filter"),
-            Self::Landlock => entry(
-                "landlock",
-                "security.landlock",
-                "file access rules of the process itself",
-            ),
-            Self::SealedRuntime => entry(
-                "sealed-runtime",
-                "(always)",
-                "a host executable that the workload cannot write to",
-            ),
+            Self::Landlock => {
+                entry("landlock", "security.landlock", "file access rules of the process itself")
+            }
+            Self::SealedRuntime => {
+                entry("sealed-runtime", "(always)", "a host executable that the workload cannot write to")
+            }
             Self::Memory => entry("memory", "resources.memory", "a limit on memory"),
             Self::Swap => entry("swap", "resources.swap", "a limit on swap"),
             Self::Cpu => entry("cpu", "resources.cpus", "a limit on processor time"),
@@ -297,9 +267,7 @@ impl Verdict {
 
     /// Not enforced, for the named reason.
     pub fn no(reason: impl Into<String>) -> Self {
-        Self::No {
-            reason: reason.into(),
-        }
+        Self::No { reason: reason.into() }
     }
 }
 
@@ -317,10 +285,7 @@ impl CapabilityReport {
     pub fn of(asked: &[Capability], mut answer: impl FnMut(Capability) -> Verdict) -> Self {
         Self {
             schema: SCHEMA,
-            entries: asked
-                .iter()
-                .map(|capability| (*capability, answer(*capability)))
-                .collect(),
+            entries: asked.iter().map(|capability| (*capability, answer(*capability))).collect(),
         }
     }
 

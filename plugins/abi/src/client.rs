@@ -124,10 +124,7 @@ impl Client {
         let owned: Vec<OwnedFd> = unsafe { descriptors::own(&answer.descriptors) };
         match answer.outcome {
             Outcome::Done => serde_json::from_slice(&answer.document)
-                .map(|document| Reply {
-                    document,
-                    descriptors: owned,
-                })
+                .map(|document| Reply { document, descriptors: owned })
                 .map_err(|error| self.unreadable(verb, &error)),
             Outcome::Failed => Err(serde_json::from_slice(&answer.document)
                 .unwrap_or_else(|error| self.unreadable(verb, &error))),
@@ -135,11 +132,8 @@ impl Client {
     }
 
     fn unreadable(&self, verb: &str, error: &serde_json::Error) -> Error {
-        Error::new(
-            ErrorCode::Protocol,
-            format!("read the plugin's answer to `{verb}`"),
-        )
-        .on(format!("plugin `{}`", self.description.id))
-        .because(error)
+        Error::new(ErrorCode::Protocol, format!("read the plugin's answer to `{verb}`"))
+            .on(format!("plugin `{}`", self.description.id))
+            .because(error)
     }
 }

@@ -40,10 +40,7 @@ pub struct Reply<T> {
 impl<T> Reply<T> {
     /// A reply without descriptors.
     pub fn plain(document: T) -> Self {
-        Self {
-            document,
-            descriptors: Vec::new(),
-        }
+        Self { document, descriptors: Vec::new() }
     }
 
     /// Takes the descriptor at an index; each can be taken once.
@@ -66,10 +63,7 @@ pub(crate) unsafe fn borrow<'a>(raw: &[RawFd]) -> Result<Vec<BorrowedFd<'a>>> {
         return Err(Error::new(ErrorCode::Protocol, "read the descriptors of a message").on(bad));
     }
     // SAFETY: not negative (checked above), open and kept open by the caller's promise.
-    Ok(raw
-        .iter()
-        .map(|fd| unsafe { BorrowedFd::borrow_raw(*fd) })
-        .collect())
+    Ok(raw.iter().map(|fd| unsafe { BorrowedFd::borrow_raw(*fd) }).collect())
 }
 
 /// Takes over descriptors that a plugin returned.
@@ -78,10 +72,7 @@ pub(crate) unsafe fn borrow<'a>(raw: &[RawFd]) -> Result<Vec<BorrowedFd<'a>>> {
 /// Each number is an open descriptor that nobody else closes.
 pub(crate) unsafe fn own(raw: &[RawFd]) -> Vec<OwnedFd> {
     // SAFETY: by the caller's promise each descriptor is open and ours; negative numbers are left out.
-    raw.iter()
-        .filter(|fd| **fd >= 0)
-        .map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) })
-        .collect()
+    raw.iter().filter(|fd| **fd >= 0).map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) }).collect()
 }
 
 /// The numbers of descriptors that stay the caller's.

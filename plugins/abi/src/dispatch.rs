@@ -33,12 +33,7 @@ pub fn call_backend(
         || {
             // SAFETY: the protocol's rule: the caller keeps the descriptors open until the call returns.
             let borrowed = unsafe { descriptors::borrow(raw.as_slice()) }?;
-            backend_verb(
-                backend,
-                verb.as_str(),
-                document.as_slice(),
-                Descriptors::new(&borrowed),
-            )
+            backend_verb(backend, verb.as_str(), document.as_slice(), Descriptors::new(&borrowed))
         },
     )
 }

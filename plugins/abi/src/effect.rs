@@ -69,11 +69,7 @@ impl Ledger {
         let mut line = serde_json::to_vec(effect)?;
         line.push(b'\n');
         let written = self.file.write(&line)?;
-        if written == line.len() {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::WriteZero.into())
-        }
+        if written == line.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 }
 
@@ -89,10 +85,7 @@ impl AsFd for Ledger {
 /// # Errors
 /// The serde error of a whole line that is no effect.
 pub fn read_ledger(text: &str) -> serde_json::Result<Vec<Effect>> {
-    text.split_inclusive('\n')
-        .filter(|line| line.ends_with('\n'))
-        .map(serde_json::from_str)
-        .collect()
+    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(serde_json::from_str).collect()
 }
 
 #[cfg(test)]
@@ -103,13 +96,7 @@ mod tests {
     fn a_torn_last_line_is_left_out() {
         let whole = r#"{"kind":"process","pid":7,"start_time":99}"#;
         let effects = read_ledger(&format!("{whole}\n{{\"kind\":\"cgr")).unwrap();
-        assert_eq!(
-            effects,
-            [Effect::Process(Process {
-                pid: 7,
-                start_time: 99
-            })]
-        );
+        assert_eq!(effects, [Effect::Process(Process { pid: 7, start_time: 99 })]);
     }
 
     #[test]

@@ -123,14 +123,7 @@ pub struct Error {
 impl Error {
     /// A failure of `step` (a verb phrase that can follow "cannot").
     pub fn new(code: ErrorCode, step: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            step: step.into(),
-            subject: None,
-            cause: None,
-            hint: None,
-            also: Vec::new(),
-        }
+        Self { code, step: step.into(), subject: None, cause: None, hint: None, also: Vec::new() }
     }
 
     /// Names what the step was done to.
@@ -186,11 +179,7 @@ mod tests {
 
     #[test]
     fn codes_are_named_as_they_are_serialised() {
-        for code in [
-            ErrorCode::InvalidArgument,
-            ErrorCode::CapabilityMissing,
-            ErrorCode::PluginPanicked,
-        ] {
+        for code in [ErrorCode::InvalidArgument, ErrorCode::CapabilityMissing, ErrorCode::PluginPanicked] {
             let json = serde_json::to_string(&code).unwrap();
             assert_eq!(json, format!("\"{}\"", code.name()));
         }

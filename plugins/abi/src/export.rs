@@ -56,10 +56,7 @@ macro_rules! __surface {
             $crate::dispatch::$call(&$plugin, verb, document, descriptors)
         }
 
-        const SURFACE: $crate::Surface = $crate::Surface {
-            describe: nucleus_describe,
-            call: nucleus_call,
-        };
+        const SURFACE: $crate::Surface = $crate::Surface { describe: nucleus_describe, call: nucleus_call };
     };
 }
 
@@ -71,11 +68,7 @@ macro_rules! __export {
         #[::abi_stable::export_root_module]
         pub fn nucleus_plugin_module() -> $crate::PluginModuleRef {
             use ::abi_stable::prefix_type::PrefixTypeTrait as _;
-            $crate::PluginModule {
-                describe: SURFACE.describe,
-                call: SURFACE.call,
-            }
-            .leak_into_prefix()
+            $crate::PluginModule { describe: SURFACE.describe, call: SURFACE.call }.leak_into_prefix()
         }
     };
 }

@@ -76,10 +76,7 @@ pub struct Surface {
 
 impl From<PluginModuleRef> for Surface {
     fn from(module: PluginModuleRef) -> Self {
-        Self {
-            describe: module.describe(),
-            call: module.call(),
-        }
+        Self { describe: module.describe(), call: module.call() }
     }
 }
 
@@ -94,7 +91,5 @@ inventory::collect!(LinkedPlugin);
 
 /// The plugins that are linked into this program, in no particular order.
 pub fn linked_plugins() -> impl Iterator<Item = Surface> {
-    inventory::iter::<LinkedPlugin>
-        .into_iter()
-        .map(|plugin| plugin.surface)
+    inventory::iter::<LinkedPlugin>.into_iter().map(|plugin| plugin.surface)
 }

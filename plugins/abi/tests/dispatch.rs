@@ -24,9 +24,7 @@ impl Backend for Example {
     }
 
     fn report(&self, request: &ReportRequest) -> Result<CapabilityReport, Error> {
-        Ok(CapabilityReport::of(&request.asked, |_| {
-            Verdict::yes("the example")
-        }))
+        Ok(CapabilityReport::of(&request.asked, |_| Verdict::yes("the example")))
     }
 
     fn sandbox(&self, _: &SandboxRequest, _: Descriptors<'_>) -> Result<Reply<SandboxReply>, Error> {
@@ -40,23 +38,12 @@ impl Backend for Example {
         descriptors: Descriptors<'_>,
     ) -> Result<Reply<CreateReply>, Error> {
         let gate = descriptors.get(request.gate)?.try_clone_to_owned().unwrap();
-        let document = CreateReply {
-            pid: None,
-            wait: 0,
-            failure: None,
-            console: None,
-            warnings: vec![],
-        };
-        Ok(Reply {
-            document,
-            descriptors: vec![gate],
-        })
+        let document = CreateReply { pid: None, wait: 0, failure: None, console: None, warnings: vec![] };
+        Ok(Reply { document, descriptors: vec![gate] })
     }
 
     fn start(&self, request: &ContainerRequest) -> Result<Done, Error> {
-        Err(Error::new(ErrorCode::WrongState, "start the workload")
-            .on(&request.id)
-            .because("it runs"))
+        Err(Error::new(ErrorCode::WrongState, "start the workload").on(&request.id).because("it runs"))
     }
 
     fn wait(&self, _: &WaitRequest, _: Descriptors<'_>) -> Result<ExitStatus, Error> {
@@ -64,10 +51,7 @@ impl Backend for Example {
     }
 
     fn state(&self, _: &ContainerRequest) -> Result<StateReply, Error> {
-        Ok(StateReply {
-            status: Status::Stopped,
-            pid: None,
-        })
+        Ok(StateReply { status: Status::Stopped, pid: None })
     }
 
     fn signal(&self, _: &SignalRequest) -> Result<Done, Error> {
@@ -82,18 +66,12 @@ impl Backend for Example {
 nucleus_abi::link_backend!(Example);
 
 fn client() -> Client {
-    let surface = linked_plugins()
-        .next()
-        .expect("the macro has registered the example");
+    let surface = linked_plugins().next().expect("the macro has registered the example");
     Client::new(surface).unwrap()
 }
 
 fn container() -> ContainerRequest {
-    ContainerRequest {
-        schema: SCHEMA,
-        id: "web".parse().unwrap(),
-        directory: "/nowhere".into(),
-    }
+    ContainerRequest { schema: SCHEMA, id: "web".parse().unwrap(), directory: "/nowhere".into() }
 }
 
 #[test]
@@ -104,11 +82,8 @@ fn a_linked_plugin_is_found_and_described() {
 
 #[test]
 fn a_report_answers_what_was_asked_and_nothing_else() {
-    let request = ReportRequest {
-        schema: SCHEMA,
-        asked: vec![Capability::Pids],
-        options: serde_json::Value::Null,
-    };
+    let request =
+        ReportRequest { schema: SCHEMA, asked: vec![Capability::Pids], options: serde_json::Value::Null };
     let report = client().report(&request).unwrap();
     assert_eq!(report.verdict(Capability::Pids), Verdict::yes("the example"));
     assert!(matches!(report.verdict(Capability::Memory), Verdict::No { .. }));
@@ -117,12 +92,8 @@ fn a_report_answers_what_was_asked_and_nothing_else() {
 #[test]
 fn descriptors_cross_in_both_directions() {
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let request = CreateRequest {
-        schema: SCHEMA,
-        id: "web".parse().unwrap(),
-        directory: "/".into(),
-        gate: 0,
-    };
+    let request =
+        CreateRequest { schema: SCHEMA, id: "web".parse().unwrap(), directory: "/".into(), gate: 0 };
     let reply = client().create(&request, &[writer.as_fd()]).unwrap();
     drop(writer);
     let returned: OwnedFd = reply.descriptors.into_iter().next().unwrap();
@@ -134,12 +105,8 @@ fn descriptors_cross_in_both_directions() {
 
 #[test]
 fn a_descriptor_that_did_not_come_is_a_protocol_error() {
-    let request = CreateRequest {
-        schema: SCHEMA,
-        id: "web".parse().unwrap(),
-        directory: "/".into(),
-        gate: 3,
-    };
+    let request =
+        CreateRequest { schema: SCHEMA, id: "web".parse().unwrap(), directory: "/".into(), gate: 3 };
     let error = client().create(&request, &[]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Protocol);
     assert_eq!(error.subject.as_deref(), Some("index 3"));
@@ -176,10 +143,7 @@ fn a_panic_becomes_an_error_that_names_the_plugin() {
 
 #[test]
 fn options_that_a_backend_does_not_have_are_refused_by_name() {
-    let request = CheckOptionsRequest {
-        schema: SCHEMA,
-        options: serde_json::json!({"platform": "kvm"}),
-    };
+    let request = CheckOptionsRequest { schema: SCHEMA, options: serde_json::json!({"platform": "kvm"}) };
     let error = client().check_options(&request).unwrap_err();
     assert_eq!(error.code, ErrorCode::ProfileInvalid);
     assert_eq!(error.subject.as_deref(), Some("platform"));
@@ -194,8 +158,5 @@ fn a_verb_that_a_plugin_lacks_is_not_supported_and_no_crash() {
         options: serde_json::Value::Null,
         profile: serde_json::Value::Null,
     };
-    assert_eq!(
-        client().event(&request).unwrap_err().code,
-        ErrorCode::NotSupported
-    );
+    assert_eq!(client().event(&request).unwrap_err().code, ErrorCode::NotSupported);
 }

@@ -1,0 +1,102 @@
+//! From an effective profile to a checked plan: what `run` starts from, and where `explain` and `--dry-run` stop.
+
+use nucleus_abi::{CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
+
+use crate::plan::{
+    CheckedRow, Decided, Enforcement, Plan, can_enforce, check, facts_for, needs, refusals, resolve, rows,
+};
+use crate::plugins::Registry;
+use crate::profile::{Loaded, Origin};
+
+/// The name under which a profile leaves the choice of the backend to the core.
+const AUTO: &str = "auto";
+
+/// A plan, compared line by line with what its backend can enforce here.
+#[derive(Debug)]
+pub struct Examined {
+    /// The plan; its backend is a real one, never `auto`.
+    pub plan: Plan,
+    /// The backend.
+    pub client: Client,
+    /// The plan's lines and what enforces each.
+    pub rows: Vec<CheckedRow>,
+    /// What nobody enforces. Under `enforcement: strict` it refuses the start.
+    pub refusals: Vec<Error>,
+}
+
+impl Examined {
+    /// Whether the container may start.
+    ///
+    /// # Errors
+    /// `capability-missing` under `strict`; several refusals stand in `also`.
+    pub fn allow(&self) -> Result<()> {
+        if self.refusals.is_empty() || self.plan.enforcement.value == Enforcement::Permissive {
+            return Ok(());
+        }
+        if let [one] = self.refusals.as_slice() {
+            return Err(one.clone());
+        }
+        Err(Error::new(ErrorCode::CapabilityMissing, "enforce the profile")
+            .on(&self.plan.profile.value)
+            .because(format!("{} of its lines cannot be enforced here", self.refusals.len()))
+            .and(self.refusals.clone()))
+    }
+
+    /// What `enforcement: permissive` lets pass, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        self.refusals.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Resolves a profile, chooses its backend and checks the plan against the backend's report. Changes nothing.
+///
+/// # Errors
+/// `plan-invalid`, `backend-not-found`, and what the backend says of its options.
+pub fn examine(loaded: &Loaded, registry: &Registry) -> Result<Examined> {
+    let mut plan = resolve(loaded, &facts_for(&loaded.profile))?;
+    let lines = rows(&plan);
+    let asked = needs(&lines);
+    let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone() };
+    let client = choose(&plan, registry, &request)?.clone();
+    client.check_options(&CheckOptionsRequest { schema: SCHEMA, options: plan.options.clone() })?;
+    if plan.backend.value == AUTO {
+        plan.backend = Decided::new(client.description().id.clone(), Origin::BuiltIn("choice by rank"));
+    }
+    let checked = check(rows(&plan), &client.report(&request)?);
+    let name = client.description().id.clone();
+    let mut refused = refusals(&checked, &name, &[]);
+    if !refused.is_empty() {
+        // Only a refusal needs to know who else could do it.
+        refused = refusals(&checked, &name, &able(registry, &request, &name));
+    }
+    Ok(Examined { plan, client, rows: checked, refusals: refused })
+}
+
+/// The backend that the plan names; under `auto` the best by rank that can enforce it all, or else the best.
+fn choose<'a>(plan: &Plan, registry: &'a Registry, request: &ReportRequest) -> Result<&'a Client> {
+    if plan.backend.value != AUTO {
+        return registry
+            .backend(&plan.backend.value)
+            .map_err(|error| error.on(format!("{} ({})", plan.backend.value, plan.backend.origin)));
+    }
+    let mut candidates = registry.backends().iter().filter(|client| client.description().rank >= 0);
+    let first = candidates.clone().next();
+    // With a single candidate there is nothing to compare, and the report is asked once, for the check.
+    if candidates.clone().count() == 1 {
+        return first.ok_or_else(no_backend);
+    }
+    candidates.find(|client| enforces(client, request)).or(first).ok_or_else(no_backend)
+}
+
+fn no_backend() -> Error {
+    Error::new(ErrorCode::BackendNotFound, "choose a backend").because("this program was built without any")
+}
+
+fn enforces(client: &Client, request: &ReportRequest) -> bool {
+    client.report(request).is_ok_and(|report| can_enforce(&request.asked, &report))
+}
+
+fn able(registry: &Registry, request: &ReportRequest, except: &str) -> Vec<String> {
+    let others = registry.backends().iter().filter(|client| client.description().id != except);
+    others.filter(|client| enforces(client, request)).map(|client| client.description().id.clone()).collect()
+}

@@ -1,0 +1,146 @@
+//! `state.json`: what is known of a container after its creation, for every later command.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{ContainerId, Error, ErrorCode, Process, Result};
+use serde::{Deserialize, Serialize};
+
+/// The version of the record that this release writes. It reads this one and the one before.
+pub const RECORD_SCHEMA: u32 = 1;
+
+const FILE: &str = "state.json";
+
+/// Who removes the container when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supervision {
+    /// The process that owns the ledger: when it is gone, so is the container's reason to be.
+    Owner,
+    /// Nobody: somebody will come and `delete` it.
+    Nobody,
+}
+
+/// A container's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// [`RECORD_SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// Real user id of the process that made it.
+    pub creator_uid: u32,
+    /// Name of the backend.
+    pub backend: String,
+    /// Version of the backend.
+    pub backend_version: String,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// The workload's first process, where the backend has one to name.
+    #[serde(default)]
+    pub process: Option<Process>,
+    /// Who removes it.
+    pub supervision: Supervision,
+    /// What was asked for and is not enforced (`enforcement: permissive`), or was left out.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// The plan, as `explain --format json` prints it.
+    pub plan: serde_json::Value,
+}
+
+impl Record {
+    /// Writes the record into the container's directory, so that a reader sees the old one, the new one or none.
+    ///
+    /// # Errors
+    /// `system-call`.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        let temporary = directory.join("state.json.new");
+        let fail = |cause: &dyn std::fmt::Display| {
+            Error::new(ErrorCode::SystemCall, "write the container's record")
+                .on(path.display())
+                .because(cause)
+        };
+        let text = serde_json::to_vec(self).map_err(|error| fail(&error))?;
+        let write = || {
+            File::create(&temporary)?.write_all(&text)?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|error: std::io::Error| fail(&error))
+    }
+
+    /// Reads the record of the container in `directory`; `None` where it was never written.
+    ///
+    /// # Errors
+    /// `record-unreadable`.
+    pub fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(FILE);
+        let fail = |cause: &dyn std::fmt::Display| {
+            Error::new(ErrorCode::RecordUnreadable, "read the container's record")
+                .on(path.display())
+                .because(cause)
+        };
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(&error)),
+        };
+        let record: Self = serde_json::from_slice(&text).map_err(|error| fail(&error))?;
+        if record.schema > RECORD_SCHEMA {
+            return Err(fail(&format!(
+                "it has schema {}, this nucleus reads up to {RECORD_SCHEMA}",
+                record.schema
+            ))
+            .hint("use the release that made the container"));
+        }
+        Ok(Some(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            schema: RECORD_SCHEMA,
+            id: "web".parse().unwrap(),
+            creator_uid: 0,
+            backend: "example".into(),
+            backend_version: "1".into(),
+            bundle: "/b".into(),
+            process: Some(Process { pid: 7, start_time: 8 }),
+            supervision: Supervision::Owner,
+            warnings: vec!["no swap limit".into()],
+            plan: serde_json::json!({"rows": []}),
+        }
+    }
+
+    fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("nucleus-record-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let directory = scratch("round");
+        assert_eq!(Record::read(&directory).unwrap(), None);
+        record().write(&directory).unwrap();
+        assert_eq!(Record::read(&directory).unwrap(), Some(record()));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_record_of_a_later_release_is_refused_and_not_misread() {
+        let directory = scratch("later");
+        Record { schema: RECORD_SCHEMA + 1, ..record() }.write(&directory).unwrap();
+        let error = Record::read(&directory).unwrap_err();
+        assert_eq!(error.code, ErrorCode::RecordUnreadable);
+        assert_eq!(error.cause.as_deref(), Some("it has schema 2, this nucleus reads up to 1"));
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

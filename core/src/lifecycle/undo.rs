@@ -1,0 +1,119 @@
+//! Undoing what the ledger holds: newest first, going on after an error, reporting all of them.
+
+use std::io;
+use std::path::Path;
+
+use nucleus_abi::{Effect, Error, ErrorCode, Process, Result, SCHEMA, UndoRequest};
+
+use super::cgroup;
+use super::container::ContainerDirectory;
+use super::owners;
+use super::process;
+use super::state_root::StateRoot;
+use crate::plugins::Registry;
+
+/// Undoes every effect of the container's ledger and removes its directory.
+///
+/// The directory stays when something could not be undone, so that a later `gc` can try again.
+///
+/// # Errors
+/// `teardown`, with every failure in `also`.
+pub(super) fn undo(
+    directory: ContainerDirectory,
+    root: &StateRoot,
+    registry: &Registry,
+    backend: Option<&str>,
+) -> Result<()> {
+    let effects = directory.effects()?;
+    let past_boot = is_of_another_boot(&effects);
+    let mut failures: Vec<Error> = effects
+        .iter()
+        .rev()
+        .filter(|_| !past_boot)
+        .filter_map(|effect| undo_one(effect, &directory, registry, backend).err())
+        .collect();
+    if failures.is_empty() {
+        let id = directory.id().clone();
+        directory.remove()?;
+        if let Some(Effect::Container { owner, .. }) = effects.first() {
+            owners::forget(root, *owner, &id);
+        }
+        return Ok(());
+    }
+    if failures.len() == 1 {
+        return Err(failures.remove(0));
+    }
+    Err(Error::new(ErrorCode::Teardown, "remove everything that was made for the container")
+        .on(directory.id())
+        .because(format!("{} parts of it could not be undone", failures.len()))
+        .hint("mend the causes below, then run `nucleus gc`")
+        .and(failures))
+}
+
+// After another boot no process, cgroup or mount of the ledger can exist, and its numbers mean others.
+fn is_of_another_boot(effects: &[Effect]) -> bool {
+    match (effects.first(), process::boot_id()) {
+        (Some(Effect::Container { boot, .. }), Ok(now)) => *boot != now,
+        _ => false,
+    }
+}
+
+fn undo_one(
+    effect: &Effect,
+    directory: &ContainerDirectory,
+    registry: &Registry,
+    backend: Option<&str>,
+) -> Result<()> {
+    match effect {
+        Effect::Process(process) => end(*process),
+        Effect::Cgroup { directories } => directories
+            .iter()
+            .rev()
+            .try_for_each(|path| cgroup::remove(path).map_err(|error| cgroup_stays(path, &error))),
+        Effect::Plugin { document } => {
+            let name = backend.ok_or_else(|| {
+                Error::new(ErrorCode::Teardown, "undo an effect of the backend")
+                    .on(directory.id())
+                    .because("the container's record does not say which backend made it")
+            })?;
+            registry.backend(name)?.undo(&UndoRequest {
+                schema: SCHEMA,
+                id: directory.id().clone(),
+                directory: directory.backend(),
+                document: document.clone(),
+            })?;
+            Ok(())
+        }
+        // `Container` is undone by removing the directory, last of all. An effect of a later release cannot be read,
+        // so it never gets here.
+        _ => Ok(()),
+    }
+}
+
+/// Ends a process, if it is still the one that was meant, and waits until it has ended.
+fn end(process: Process) -> Result<()> {
+    let fail = |error: io::Error| {
+        Error::new(ErrorCode::Teardown, "end the container's process").on(process.pid).because(error)
+    };
+    // The descriptor is opened first and the identity compared afterwards: from then on it cannot mean another process.
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return Ok(());
+    };
+    let pidfd = match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(errno) => return Err(fail(errno.into())),
+    };
+    if !process::is_alive(process) {
+        return Ok(());
+    }
+    match rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(errno) => return Err(fail(errno.into())),
+    }
+    cgroup::until_ended(&pidfd).map_err(fail)
+}
+
+fn cgroup_stays(path: &Path, error: &io::Error) -> Error {
+    Error::new(ErrorCode::Teardown, "remove the cgroup").on(path.display()).because(error)
+}
