@@ -1,0 +1,223 @@
+//! What can be typed: one table of commands, which also writes the help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+
+use crate::flags;
+use nucleus_core::lifecycle::StateRoot;
+
+/// How errors are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// What holds for every verb.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// `--root`, or its default.
+    pub root: StateRoot,
+    /// `--profile`.
+    pub profile: Option<String>,
+    /// `--error-format`.
+    pub error_format: ErrorFormat,
+    /// `--log`.
+    pub log: Option<PathBuf>,
+    /// `--log-format json`.
+    pub log_format: ErrorFormat,
+    /// `--debug`.
+    pub debug: bool,
+}
+
+impl Invocation {
+    /// Reads the global options.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let format = |name: &str| match matches.get_one::<String>(name).map(String::as_str) {
+            Some("json") => ErrorFormat::Json,
+            _ => ErrorFormat::Text,
+        };
+        Self {
+            root: matches.get_one::<PathBuf>("root").map_or_else(default_root, StateRoot::at),
+            profile: matches.get_one::<String>("profile").cloned(),
+            error_format: format("error-format"),
+            log: matches.get_one::<PathBuf>("log").cloned(),
+            log_format: format("log-format"),
+            debug: matches.get_flag("debug"),
+        }
+    }
+}
+
+/// `/run/nucleus` for root, `$XDG_RUNTIME_DIR/nucleus` for others.
+fn default_root() -> StateRoot {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| !rustix::process::geteuid().is_root());
+    StateRoot::at(runtime.map_or_else(|| PathBuf::from("/run"), PathBuf::from).join("nucleus"))
+}
+
+/// Parses a command line.
+///
+/// # Errors
+/// What clap says: a mistake, or the help and version texts that were asked for.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    command().try_get_matches_from(arguments)
+}
+
+/// How errors are to be printed, for a command line that cannot be parsed.
+pub(crate) fn error_format_of(arguments: &[OsString]) -> ErrorFormat {
+    let ours = || arguments.iter().take_while(|word| *word != "--");
+    let joined = ours().any(|word| word == "--error-format=json");
+    let apart = ours().zip(ours().skip(1)).any(|(flag, value)| flag == "--error-format" && value == "json");
+    if joined || apart { ErrorFormat::Json } else { ErrorFormat::Text }
+}
+
+fn command() -> Command {
+    Command::new("nucleus")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A container runtime whose isolation is a plugin")
+        .after_help(
+            "Exit status of `run`: the workload's; 125 nucleus failed, 126 the program cannot be executed, \
+             127 it was not found, 128+N signal N ended it.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .args(global())
+        .subcommand(run())
+        .subcommand(explain())
+        .subcommand(profile())
+        .subcommand(backend())
+        .subcommand(gc())
+}
+
+fn global() -> [Arg; 6] {
+    [
+        Arg::new("profile").long("profile").global(true).value_name("FILE|NAME").help(
+            "The profile: a file, or the name of an installed one [default: `default`, else a built-in one]",
+        ),
+        path("root").help("Where containers are kept [default: /run/nucleus, or $XDG_RUNTIME_DIR/nucleus]"),
+        format("error-format").help("How errors are printed"),
+        path("log").help("Write a log to this file"),
+        format("log-format").help("How the log is written"),
+        Arg::new("debug").long("debug").global(true).action(ArgAction::SetTrue).help("Log more"),
+    ]
+}
+
+fn path(name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .global(true)
+        .value_name("PATH")
+        .value_hint(ValueHint::AnyPath)
+        .value_parser(value_parser!(PathBuf))
+}
+
+fn format(name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .global(true)
+        .value_name("FORMAT")
+        .value_parser(["text", "json"])
+        .default_value("text")
+}
+
+fn run() -> Command {
+    Command::new("run")
+        .about("Run a workload in a container, and remove the container when it has ended")
+        .defer(|command| {
+            command
+                .args(flags::arguments())
+                .arg(id())
+                .arg(
+                    Arg::new("dry-run")
+                        .long("dry-run")
+                        .action(ArgAction::SetTrue)
+                        .help("Check everything, print the OCI config.json, and start nothing"),
+                )
+                .arg(words())
+        })
+}
+
+fn id() -> Arg {
+    Arg::new("id").long("id").value_name("ID").help("The container's id [default: a new one]")
+}
+
+fn explain() -> Command {
+    Command::new("explain")
+        .about("Print what would be enforced, who decided it, and by what means; start nothing")
+        .defer(|command| command.args(flags::arguments()).arg(output_format()).arg(words()))
+}
+
+fn words() -> Arg {
+    Arg::new("command")
+        .value_name("COMMAND")
+        .num_args(0..)
+        .last(true)
+        .help("The program and its arguments, after `--`")
+}
+
+fn output_format() -> Arg {
+    Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(["table", "json"])
+        .default_value("table")
+        .help("How the answer is printed")
+}
+
+fn profile() -> Command {
+    Command::new("profile").about("Check, show and describe profiles").subcommand_required(true).defer(
+        |command| {
+            let files = Arg::new("files")
+                .value_name("FILE|NAME")
+                .num_args(1..)
+                .required(true)
+                .help("The profiles to check");
+            command
+                .subcommand(
+                    Command::new("check").about("Report every mistake of the given profiles").arg(files),
+                )
+                .subcommand(
+                    Command::new("show")
+                        .about("Print the effective profile, each value with who decided it")
+                        .args(flags::arguments())
+                        .arg(words()),
+                )
+                .subcommand(Command::new("schema").about("Print the JSON Schema of profiles"))
+        },
+    )
+}
+
+fn backend() -> Command {
+    Command::new("backend").about("Look at the backends").subcommand_required(true).defer(|command| {
+        command.subcommand(
+            Command::new("list")
+                .about("Print each backend and what it can enforce on this host")
+                .arg(output_format()),
+        )
+    })
+}
+
+fn gc() -> Command {
+    Command::new("gc").about("Remove what crashes left behind").defer(|command| command.arg(output_format()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_of_errors_is_known_even_where_the_rest_is_not() {
+        let words = |text: &str| -> Vec<OsString> { text.split(' ').map(OsString::from).collect() };
+        assert_eq!(error_format_of(&words("nucleus --error-format json --nonsense")), ErrorFormat::Json);
+        assert_eq!(error_format_of(&words("nucleus --error-format=json")), ErrorFormat::Json);
+        assert_eq!(error_format_of(&words("nucleus run -- x --error-format json")), ErrorFormat::Text);
+    }
+
+    #[test]
+    fn the_table_of_commands_is_sound() {
+        command().debug_assert();
+    }
+}

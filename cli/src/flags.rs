@@ -1,0 +1,244 @@
+//! Options that override the profile: one table from flag to profile field.
+
+use clap::{Arg, ArgAction, ArgMatches};
+use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_core::profile::FlagValue;
+use serde_json::{Value, json};
+
+/// What becomes of a flag's value.
+#[derive(Clone, Copy)]
+enum Meaning {
+    /// It is the field's value, as text.
+    Text,
+    /// It is the field's value, a number.
+    Number,
+    /// The flag takes no value and means this.
+    Fixed(&'static str),
+    /// It is parsed first; the flag can be given several times.
+    Parsed(fn(&str) -> Result<FlagValue>),
+}
+
+struct Flag {
+    name: &'static str,
+    short: Option<char>,
+    value: &'static str,
+    pointer: &'static str,
+    meaning: Meaning,
+    help: &'static str,
+}
+
+const fn text(name: &'static str, value: &'static str, pointer: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, value, pointer, meaning: Meaning::Text, help }
+}
+
+const fn number(name: &'static str, pointer: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, value: "NUMBER", pointer, meaning: Meaning::Number, help }
+}
+
+const fn fixed(name: &'static str, pointer: &'static str, json: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, value: "", pointer, meaning: Meaning::Fixed(json), help }
+}
+
+const fn parsed(
+    name: &'static str,
+    value: &'static str,
+    parse: fn(&str) -> Result<FlagValue>,
+    help: &'static str,
+) -> Flag {
+    Flag { name, short: None, value, pointer: "", meaning: Meaning::Parsed(parse), help }
+}
+
+const fn short(mut flag: Flag, letter: char) -> Flag {
+    flag.short = Some(letter);
+    flag
+}
+
+/// Every option that overrides the profile.
+const FLAGS: [Flag; 20] = [
+    text("backend", "NAME", "/backend", "The backend that isolates the workload"),
+    text("memory", "SIZE", "/resources/memory", "Limit of memory, such as 512M"),
+    text("swap", "SIZE", "/resources/swap", "Limit of swap on top of memory"),
+    text("cpus", "NUMBER", "/resources/cpus", "Limit of processor time, such as 1.5"),
+    number("pids", "/resources/pids", "Limit of processes"),
+    short(
+        text("user", "UID[:GID]", "/workload/user", "User and group, by number or by a name of the image"),
+        'u',
+    ),
+    text("hostname", "NAME", "/workload/hostname", "Host name"),
+    text("cwd", "PATH", "/workload/cwd", "Working directory in the container"),
+    text("network", "MODE", "/network/mode", "none, or host where the profile allows it"),
+    text("rootfs", "DIRECTORY", "/rootfs/path", "Root file system, read-only unless said otherwise"),
+    fixed("read-only", "/rootfs/readonly", "true", "Keep the workload from writing to the root file system"),
+    fixed("writable", "/rootfs/readonly", "false", "Let the workload write to the root file system"),
+    fixed("init", "/workload/init", "true", "Put an init before the workload that reaps zombies"),
+    short(fixed("tty", "/workload/terminal", "\"always\"", "Give the workload a terminal of its own"), 't'),
+    fixed("no-tty", "/workload/terminal", "\"never\"", "Give the workload no terminal"),
+    fixed(
+        "permissive",
+        "/enforcement",
+        "\"permissive\"",
+        "Warn of what cannot be enforced, and start all the same",
+    ),
+    short(parsed("env", "NAME=VALUE", env, "Set a variable; can be repeated"), 'e'),
+    parsed("env-from", "NAME", env_from, "Take a variable from the environment of nucleus; can be repeated"),
+    short(
+        parsed(
+            "volume",
+            "SOURCE:TARGET[:ro|rw]",
+            volume,
+            "Show a host path in the container; can be repeated",
+        ),
+        'v',
+    ),
+    parsed("tmpfs", "TARGET[:SIZE]", tmpfs, "Mount an in-memory file system; can be repeated"),
+];
+
+/// The options as clap knows them, and `--workload`.
+pub(crate) fn arguments() -> Vec<Arg> {
+    let workload = Arg::new("workload")
+        .long("workload")
+        .value_name("NAME")
+        .help("The named workload of the profile that overrides the rest of it");
+    FLAGS.iter().map(argument).chain([workload]).collect()
+}
+
+fn argument(flag: &Flag) -> Arg {
+    let mut argument = Arg::new(flag.name).long(flag.name).help(flag.help);
+    if let Some(letter) = flag.short {
+        argument = argument.short(letter);
+    }
+    match flag.meaning {
+        Meaning::Text | Meaning::Number => argument.value_name(flag.value),
+        Meaning::Fixed(_) => argument.action(ArgAction::SetTrue),
+        Meaning::Parsed(_) => argument.value_name(flag.value).action(ArgAction::Append),
+    }
+}
+
+/// What was typed, as values of profile fields.
+///
+/// # Errors
+/// `invalid-argument`, naming the flag.
+pub(crate) fn values(matches: &ArgMatches) -> Result<Vec<FlagValue>> {
+    let mut values = Vec::new();
+    for flag in &FLAGS {
+        read(flag, matches, &mut values)?;
+    }
+    let words: Vec<String> =
+        matches.get_many::<String>("command").into_iter().flatten().map(ToOwned::to_owned).collect();
+    if !words.is_empty() {
+        values.push(FlagValue::set("command line", "/workload/command", words));
+    }
+    Ok(values)
+}
+
+fn read(flag: &Flag, matches: &ArgMatches, values: &mut Vec<FlagValue>) -> Result<()> {
+    let name = format!("--{}", flag.name);
+    match flag.meaning {
+        Meaning::Text => {
+            if let Some(value) = matches.get_one::<String>(flag.name) {
+                values.push(FlagValue::set(&name, flag.pointer, value.as_str()));
+            }
+        }
+        Meaning::Number => {
+            if let Some(value) = matches.get_one::<String>(flag.name) {
+                // What is no number stays text: the profile's own check says what is wrong with it.
+                let number = value.parse::<i64>().map_or_else(|_| Value::from(value.as_str()), Value::from);
+                values.push(FlagValue::set(&name, flag.pointer, number));
+            }
+        }
+        Meaning::Fixed(json) => {
+            if matches.get_flag(flag.name) {
+                let value: Value = serde_json::from_str(json).unwrap_or_default();
+                values.push(FlagValue::set(&name, flag.pointer, value));
+            }
+        }
+        Meaning::Parsed(parse) => {
+            for value in matches.get_many::<String>(flag.name).into_iter().flatten() {
+                values.push(parse(value)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn env(text: &str) -> Result<FlagValue> {
+    let pointer = |name: &str| format!("/workload/env/{}", name.replace('~', "~0").replace('/', "~1"));
+    match text.split_once('=') {
+        Some(("", _)) => Err(wrong("--env", text, "the variable has no name")),
+        Some((name, value)) => Ok(FlagValue::set("--env", &pointer(name), value)),
+        // A name alone never takes the host's value: that has leaked secrets elsewhere (CVE-2026-57231).
+        None => Err(wrong("--env", text, "the variable has no value").hint(format!(
+            "write `--env {text}=VALUE`, or `--env-from {text}` for the value that nucleus itself sees"
+        ))),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every parser of the table has the same form")]
+fn env_from(text: &str) -> Result<FlagValue> {
+    Ok(FlagValue::append("--env-from", "/workload/envFrom", text))
+}
+
+fn volume(text: &str) -> Result<FlagValue> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, mode) = match parts.as_slice() {
+        [source, target] => (source, target, "rw"),
+        [source, target, mode @ ("ro" | "rw")] => (source, target, *mode),
+        _ => {
+            return Err(wrong(
+                "--volume",
+                text,
+                "a volume is SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:rw",
+            ));
+        }
+    };
+    Ok(FlagValue::append(
+        "--volume",
+        "/mounts/volumes",
+        json!({"source": source, "target": target, "mode": mode}),
+    ))
+}
+
+fn tmpfs(text: &str) -> Result<FlagValue> {
+    let value = match text.split_once(':') {
+        None => json!({"target": text}),
+        Some((target, size)) if !size.contains(':') => json!({"target": target, "size": size}),
+        Some(_) => return Err(wrong("--tmpfs", text, "a tmpfs is TARGET or TARGET:SIZE")),
+    };
+    Ok(FlagValue::append("--tmpfs", "/mounts/tmpfs", value))
+}
+
+fn wrong(flag: &str, text: &str, cause: &str) -> Error {
+    Error::new(ErrorCode::InvalidArgument, format!("read {flag}")).on(text).because(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fixed_meaning_is_json() {
+        for flag in &FLAGS {
+            if let Meaning::Fixed(json) = flag.meaning {
+                serde_json::from_str::<Value>(json).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_volume_is_read_as_a_whole() {
+        assert!(volume("/a:/b").is_ok());
+        assert!(volume("/a:/b:ro").is_ok());
+        for wrong in ["/a", "/a:/b:rx", "/a:/b:ro:z", ""] {
+            assert_eq!(volume(wrong).unwrap_err().code, ErrorCode::InvalidArgument, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_the_host_is_taken_by_its_own_flag_only() {
+        assert_eq!(env_from("LANG").unwrap().pointer, "/workload/envFrom");
+        assert!(env("LANG").is_err());
+        assert_eq!(env("LANG=C").unwrap().pointer, "/workload/env/LANG");
+        assert_eq!(env("LANG=C").unwrap().value, json!("C"));
+        assert!(env("=C").is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! What goes to standard error, and the exit status that goes with it.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use nucleus_abi::{Error, ErrorCode};
+use nucleus_core::profile::{Color, LoadError};
+use serde_json::json;
+
+use crate::arguments::{ErrorFormat, Invocation};
+
+/// Exit status when nucleus itself failed.
+pub(crate) const FAILED: u8 = 125;
+
+/// Exit status when the workload's program cannot be executed.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+
+/// Exit status when the workload's program does not exist.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// Why a verb failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// For a reason with a code.
+    Error(Box<Error>),
+    /// For mistakes in a profile, which can be shown in their lines.
+    Profile(LoadError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Failed(error) => Self::Error(error),
+            LoadError::Invalid(_) => Self::Profile(error),
+        }
+    }
+}
+
+/// Prints a failure and gives its exit status.
+pub(crate) fn report(failure: &Failure, format: ErrorFormat) -> ExitCode {
+    match (failure, format) {
+        (Failure::Error(error), ErrorFormat::Text) => eprint!("{}", text(error)),
+        (Failure::Error(error), ErrorFormat::Json) => eprintln!("{}", json!({"error": error})),
+        (Failure::Profile(LoadError::Invalid(diagnostics)), ErrorFormat::Text) => {
+            eprintln!("{}", diagnostics.render(color()).trim_end());
+        }
+        (Failure::Profile(error), _) => eprintln!("{}", json!({"error": Error::from(error.clone())})),
+    }
+    ExitCode::from(status(failure))
+}
+
+fn status(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Error(error) if error.code == ErrorCode::CommandNotFound => NOT_FOUND,
+        Failure::Error(error) if error.code == ErrorCode::CommandNotExecutable => NOT_EXECUTABLE,
+        Failure::Error(_) | Failure::Profile(_) => FAILED,
+    }
+}
+
+/// An error as a person reads it: what failed, on what and why on one line, then what to do.
+fn text(error: &Error) -> String {
+    let mut text = format!("nucleus: error: {error}\n");
+    for other in &error.also {
+        let _ = writeln!(text, "  - {other}");
+        hint(other, "    ", &mut text);
+    }
+    hint(error, "  ", &mut text);
+    text
+}
+
+fn hint(error: &Error, indent: &str, text: &mut String) {
+    if let Some(hint) = error.hint.as_deref().filter(|hint| !hint.is_empty()) {
+        let _ = writeln!(text, "{indent}hint: {hint}");
+    }
+}
+
+/// Prints a warning.
+pub(crate) fn warn(message: &str) {
+    eprintln!("nucleus: warning: {message}");
+}
+
+/// Prints what clap says. Help and version are answers; the rest are mistakes, with the status of a failed nucleus, so
+/// that no caller takes it for the workload's.
+pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat) -> ExitCode {
+    if !usage.use_stderr() {
+        // A closed standard output is the reader's choice.
+        let _ = usage.print();
+        return ExitCode::SUCCESS;
+    }
+    match format {
+        ErrorFormat::Text => drop(usage.print()),
+        ErrorFormat::Json => eprintln!("{}", json!({"error": usage_error(usage)})),
+    }
+    ExitCode::from(FAILED)
+}
+
+fn usage_error(usage: &clap::Error) -> Error {
+    let text = usage.render().to_string();
+    let cause = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    Error::new(ErrorCode::InvalidArgument, "understand the command line")
+        .because(cause)
+        .hint("see `nucleus --help`")
+}
+
+fn color() -> Color {
+    let wanted =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted { Color::Always } else { Color::Never }
+}
+
+/// Starts the log where one is asked for; otherwise logging costs nothing.
+pub(crate) fn start_log(invocation: &Invocation) {
+    let Some(path) = &invocation.log else { return };
+    let file = match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        Ok(file) => file,
+        Err(error) => return warn(&format!("no log is written: {}: {error}", path.display())),
+    };
+    let level = if invocation.debug { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(file);
+    match invocation.log_format {
+        ErrorFormat::Text => builder.init(),
+        ErrorFormat::Json => builder.json().init(),
+    }
+}
