@@ -13,6 +13,7 @@ use crate::pidfd::PidFd;
 use crate::syscall::check;
 
 const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_PARENT: u64 = 0x8000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// What the child exits with when its code panics: `EX_SOFTWARE` of sysexits.h.
 pub const PANICKED: i32 = 70;
@@ -24,6 +25,18 @@ pub struct Clone3<'a> {
     pub namespaces: NamespaceSet,
     /// Directory of the cgroup v2 in which it starts (`CLONE_INTO_CGROUP`, since Linux 5.7).
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// Whose child it becomes.
+    pub parentage: Parentage,
+}
+
+/// Whose child a new process becomes: who is told of its end and must wait for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Parentage {
+    /// The caller's.
+    #[default]
+    Caller,
+    /// The caller's parent's (`CLONE_PARENT`), for a caller that only prepares the clone and then goes.
+    CallersParent,
 }
 
 /// A process just made; its parent must wait for it.
@@ -64,7 +77,11 @@ pub fn spawn(args: Clone3<'_>, child: impl FnOnce() -> i32) -> io::Result<Child>
     let raw = CloneArgs {
         flags: flags(args),
         pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD.cast_unsigned().into(),
+        // With CLONE_PARENT the signal is the one that the caller's own end sends (clone(2)).
+        exit_signal: match args.parentage {
+            Parentage::Caller => libc::SIGCHLD.cast_unsigned().into(),
+            Parentage::CallersParent => 0,
+        },
         cgroup: args.cgroup.map_or(0, |fd| fd.as_raw_fd().cast_unsigned().into()),
         ..CloneArgs::default()
     };
@@ -83,7 +100,11 @@ pub fn spawn(args: Clone3<'_>, child: impl FnOnce() -> i32) -> io::Result<Child>
 
 fn flags(args: Clone3<'_>) -> u64 {
     let into_cgroup = if args.cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
-    u64::from(args.namespaces.bits()) | CLONE_PIDFD | into_cgroup
+    let parentage = match args.parentage {
+        Parentage::Caller => 0,
+        Parentage::CallersParent => CLONE_PARENT,
+    };
+    u64::from(args.namespaces.bits()) | CLONE_PIDFD | into_cgroup | parentage
 }
 
 fn pid_from(raw: libc::c_long) -> Pid {
@@ -161,7 +182,11 @@ mod tests {
     #[test]
     fn child_is_first_in_its_pid_namespace() {
         in_child(|| {
-            let args = Clone3 { namespaces: NamespaceSet::PID | NamespaceSet::MOUNT, cgroup: None };
+            let args = Clone3 {
+                namespaces: NamespaceSet::PID | NamespaceSet::MOUNT,
+                cgroup: None,
+                ..Clone3::default()
+            };
             let child = spawn(args, || std::process::id().cast_signed() + 40).unwrap();
             assert_ne!(child.pid.as_raw_nonzero().get(), 1);
             assert_eq!(child.pidfd.wait().unwrap(), Exit::Exited { code: 41 });

@@ -190,7 +190,7 @@ mod tests {
     /// Writes the map for a child that does nothing but wait.
     fn kernel_takes(map: &IdMap) -> io::Result<()> {
         let (mut gate, _opener) = std::io::pipe()?;
-        let args = Clone3 { namespaces: NamespaceSet::USER, cgroup: None };
+        let args = Clone3 { namespaces: NamespaceSet::USER, cgroup: None, ..Clone3::default() };
         let child = spawn(args, || i32::from(gate.read(&mut [0]).is_err()))?;
         let written = write_maps(&ProcFs::open()?, child.pid, map, map, SetGroups::Deny);
         child.pidfd.send_signal(Signal::KILL)?;

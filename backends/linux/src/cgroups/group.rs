@@ -1,0 +1,168 @@
+//! One directory in one hierarchy.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::{Mode, OFlags, Pid};
+use rustix::io::Errno;
+
+use super::layout::Hierarchy;
+use super::{Controller, Setting, v1, v2};
+use crate::config::Limits;
+use crate::fault::{OrFail, explain};
+
+/// The version of a hierarchy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+/// The container's group in one hierarchy, not yet made.
+#[derive(Debug)]
+pub(crate) struct Group {
+    hierarchy: Hierarchy,
+    /// Below the hierarchy's mount, without a leading slash.
+    place: PathBuf,
+    directory: PathBuf,
+    controllers: Vec<Controller>,
+    settings: Vec<Setting>,
+}
+
+/// A group that exists.
+#[derive(Debug)]
+pub(crate) struct Made {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl Group {
+    pub(super) fn new(hierarchy: Hierarchy, place: &Path, controller: Option<Controller>) -> Self {
+        let place = place.strip_prefix("/").unwrap_or(place).to_owned();
+        let directory = hierarchy.mount.join(&place);
+        Self {
+            hierarchy,
+            place,
+            directory,
+            controllers: controller.into_iter().collect(),
+            settings: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_in(&self, hierarchy: &Hierarchy) -> bool {
+        self.hierarchy == *hierarchy
+    }
+
+    pub(super) fn add(&mut self, controller: Controller) {
+        self.controllers.push(controller);
+    }
+
+    pub(super) fn set(&mut self, limits: &Limits) -> Result<()> {
+        let all = match self.version() {
+            Version::V1 => v1::settings(limits),
+            Version::V2 => v2::settings(limits)?,
+        };
+        self.settings =
+            all.into_iter().filter(|setting| self.controllers.contains(&setting.controller)).collect();
+        Ok(())
+    }
+
+    pub(super) fn takes(&self, file: &str) -> bool {
+        self.version() == Version::V2
+            && self.settings.iter().any(|setting| setting.choices.iter().any(|(name, _)| name == file))
+    }
+
+    /// Two containers in one group would share limits and be killed together.
+    pub(super) fn refuse_existing(&self) -> Result<()> {
+        match rustix::fs::access(&self.directory, rustix::fs::Access::EXISTS) {
+            Err(Errno::NOENT) => Ok(()),
+            _ => Err(Error::new(ErrorCode::ContainerExists, "make the container's cgroup")
+                .on(self.directory.display())
+                .because("it exists already")
+                .hint("another container has this id, or one was not removed: try `nucleus gc`")),
+        }
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.hierarchy.version
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The name of the hierarchy's mount point, under which the container finds its group (v1).
+    pub(crate) fn hierarchy_name(&self) -> Option<&str> {
+        self.hierarchy.mount.file_name()?.to_str()
+    }
+
+    /// Makes the directory and sets its limits. The ledger must hold the directory already.
+    pub(crate) fn make(&self) -> Result<Made> {
+        match self.version() {
+            Version::V1 => v1::make_parents(&self.hierarchy.mount, &self.place, &self.controllers)?,
+            Version::V2 => v2::make_parents(&self.hierarchy.mount, &self.place, &self.controllers)?,
+        }
+        let made = make_directory(&self.directory)?;
+        if self.version() == Version::V1 && self.controllers.contains(&Controller::Cpuset) {
+            v1::inherit_cpuset(&self.directory)?;
+        }
+        self.settings.iter().try_for_each(|setting| made.apply(setting))?;
+        Ok(made)
+    }
+}
+
+fn make_directory(path: &Path) -> Result<Made> {
+    let step = "make the container's cgroup";
+    rustix::fs::mkdir(path, Mode::from(0o755)).or_fail(step, path.display())?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).or_fail(step, path.display())?;
+    Ok(Made { directory, path: path.to_owned() })
+}
+
+impl Made {
+    fn apply(&self, setting: &Setting) -> Result<()> {
+        let mut missing = io::Error::from(Errno::NOENT);
+        for (file, value) in &setting.choices {
+            match write_at(self.directory.as_fd(), file, value) {
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => missing = error,
+                result => return result.map_err(|error| self.refused(file, value, &error)),
+            }
+        }
+        let (file, value) = &setting.choices[0];
+        Err(self.refused(file, value, &missing))
+    }
+
+    fn refused(&self, file: &str, value: &str, error: &io::Error) -> Error {
+        let refused = Error::new(ErrorCode::SystemCall, format!("limit the container: write `{value}`"))
+            .on(self.path.join(file).display())
+            .because(explain(error));
+        match error.raw_os_error() {
+            Some(libc::ENOENT) if file.contains("memsw") => refused
+                .hint("the kernel does not account for swap: boot with swapaccount=1, or drop the limit"),
+            Some(libc::ENOENT) => {
+                refused.hint("this kernel is built without the file's feature: drop the limit")
+            }
+            Some(libc::EINVAL | libc::ERANGE) => refused.hint("the value is out of the kernel's range"),
+            _ => refused,
+        }
+    }
+
+    /// Puts a process of the caller's pid namespace in.
+    pub(crate) fn put(&self, process: Pid) -> Result<()> {
+        write_at(self.directory.as_fd(), "cgroup.procs", &process.as_raw_nonzero().to_string())
+            .or_fail("put the container's process into its cgroup", self.path.display())
+    }
+
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+/// Files of cgroupfs take one value with one write(2).
+pub(super) fn write_at(directory: BorrowedFd<'_>, file: &str, value: &str) -> io::Result<()> {
+    let opened = rustix::fs::openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&opened, value.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Limits as cgroup v2 takes them (Documentation/admin-guide/cgroup-v2.rst), converted from the words of v1 as runc and
+//! crun do.
+
+use std::fs;
+use std::path::Path;
+
+use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::Mode;
+use rustix::io::Errno;
+
+use super::v1::max;
+use super::{Controller, Setting};
+use crate::config::{Cpu, Io, Limits, Memory, Rate};
+use crate::fault::{OrFail, explain, unsupported};
+
+pub(super) fn settings(limits: &Limits) -> Result<Vec<Setting>> {
+    let mut settings = memory(&limits.memory)?;
+    settings.extend(cpu(&limits.cpu));
+    settings.extend(limits.pids.map(|limit| Setting::new(Controller::Pids, "pids.max", max(limit))));
+    settings.extend(io(&limits.io));
+    for (file, value) in &limits.unified {
+        let owner = |controller: &Controller| file.split('.').next() == Some(controller.name());
+        let controller = Controller::ALL.into_iter().find(owner).ok_or_else(|| {
+            unsupported(format!("linux.resources.unified[{file:?}]"), "a controller that is not managed here")
+        })?;
+        settings.push(Setting::new(controller, file, value));
+    }
+    Ok(settings)
+}
+
+fn memory(memory: &Memory) -> Result<Vec<Setting>> {
+    let field = |name| format!("linux.resources.memory.{name}");
+    if memory.swappiness.is_some() {
+        return Err(unsupported(field("swappiness"), "cgroup v2 has no such file"));
+    }
+    if memory.spare_from_oom_killer {
+        return Err(unsupported(field("disableOOMKiller"), "cgroup v2 has no such file"));
+    }
+    let set = |file, value: i64| Setting::new(Controller::Memory, file, max(u64::try_from(value).ok()));
+    // The specification counts memory and swap together, v2 counts swap alone.
+    let swap = |both: i64| if both < 0 { -1 } else { both - memory.limit.unwrap_or(0).max(0) };
+    let limits = [
+        memory.limit.map(|limit| set("memory.max", limit)),
+        memory.with_swap.map(|both| set("memory.swap.max", swap(both))),
+        memory.reservation.map(|limit| set("memory.low", limit)),
+    ];
+    Ok(limits.into_iter().flatten().collect())
+}
+
+fn cpu(cpu: &Cpu) -> Vec<Setting> {
+    let set = |file, value: String| Setting::new(Controller::Cpu, file, value);
+    let place = |file, list: &String| Setting::new(Controller::Cpuset, file, list);
+    let limits = [
+        cpu.shares.map(|shares| set("cpu.weight", weight_of_shares(shares).to_string())),
+        bandwidth(cpu).map(|text| set("cpu.max", text)),
+        cpu.burst.map(|burst| set("cpu.max.burst", burst.to_string())),
+        cpu.idle.map(|idle| set("cpu.idle", idle.to_string())),
+        cpu.processors.as_ref().map(|list| place("cpuset.cpus", list)),
+        cpu.nodes.as_ref().map(|list| place("cpuset.mems", list)),
+    ];
+    limits.into_iter().flatten().collect()
+}
+
+/// `cpu.max`: quota and period in one file; a quota alone keeps the kernel's period of 100 ms.
+fn bandwidth(cpu: &Cpu) -> Option<String> {
+    let quota = max(cpu.quota.and_then(|quota| u64::try_from(quota).ok()));
+    match (cpu.quota, cpu.period) {
+        (None, None) => None,
+        (_, Some(period)) => Some(format!("{quota} {period}")),
+        (Some(_), None) => Some(quota),
+    }
+}
+
+/// 2…262144 to 1…10000, so that the defaults (1024 and 100) meet: the quadratic in the exponent that runc 1.3.2 and
+/// crun 1.23 took in place of the linear map, which made 1024 into 39.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "1 to 10000"
+)]
+fn weight_of_shares(shares: u64) -> u64 {
+    match shares {
+        0..=2 => 1,
+        262_144.. => 10_000,
+        shares => {
+            let log = (shares as f64).log2();
+            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+            10f64.powf(exponent).ceil() as u64
+        }
+    }
+}
+
+/// 10…1000 of BFQ to 1…10000 of the cost model, where the first is missing.
+fn weight_of_blkio(weight: u16) -> u64 {
+    1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
+}
+
+fn io(io: &Io) -> Vec<Setting> {
+    let set = |file, value: String| Setting::new(Controller::Io, file, value);
+    let weight = io
+        .weight
+        .map(|weight| set("io.bfq.weight", weight.to_string()).or("io.weight", weight_of_blkio(weight)));
+    let weights = io.device_weights.iter().map(|(device, weight)| {
+        set("io.bfq.weight", format!("{device} {weight}"))
+            .or("io.weight", format!("{device} {}", weight_of_blkio(*weight)))
+    });
+    let throttles = io.throttles.iter().map(|throttle| {
+        let key = match throttle.rate {
+            Rate::ReadBytes => "rbps",
+            Rate::WriteBytes => "wbps",
+            Rate::Reads => "riops",
+            Rate::Writes => "wiops",
+        };
+        // Zero means no limit, as in v1.
+        let value = max((throttle.per_second > 0).then_some(throttle.per_second));
+        set("io.max", format!("{} {key}={value}", throttle.device))
+    });
+    weight.into_iter().chain(weights).chain(throttles).collect()
+}
+
+/// Makes the directories above the container's and hands the controllers down to them. Only what is needed is switched
+/// on: each controller costs every group below.
+pub(super) fn make_parents(mount: &Path, place: &Path, controllers: &[Controller]) -> Result<()> {
+    let mut directory = mount.to_owned();
+    enable(&directory, controllers)?;
+    for name in place.parent().into_iter().flatten() {
+        directory.push(name);
+        match rustix::fs::mkdir(&directory, Mode::from(0o755)) {
+            Err(Errno::EXIST) => {}
+            result => result.or_fail("make a cgroup for containers", directory.display())?,
+        }
+        enable(&directory, controllers)?;
+    }
+    Ok(())
+}
+
+fn enable(directory: &Path, controllers: &[Controller]) -> Result<()> {
+    let file = directory.join("cgroup.subtree_control");
+    let enabled = fs::read_to_string(&file).unwrap_or_default();
+    let is_missing = |one: &&Controller| !enabled.split_whitespace().any(|name| name == one.name());
+    for controller in controllers.iter().filter(is_missing) {
+        fs::write(&file, format!("+{}", controller.name()))
+            .map_err(|error| refused(&file, *controller, &error))?;
+    }
+    Ok(())
+}
+
+fn refused(file: &Path, controller: Controller, error: &std::io::Error) -> Error {
+    let refused =
+        Error::new(ErrorCode::HostUnfit, format!("switch on the cgroup controller `{}`", controller.name()))
+            .on(file.display())
+            .because(explain(error));
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => refused.hint("the controller is not handed down to this group, or v1 has it"),
+        Some(libc::EBUSY) => refused
+            .hint("processes stand in this group itself: a group with limits below it must not hold any (cgroups(7))"),
+        Some(libc::EOPNOTSUPP) => refused.hint("the group is of type `domain invalid` or `threaded`"),
+        _ => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(limits: &Limits) -> Vec<(String, String)> {
+        settings(limits).unwrap().into_iter().map(|setting| setting.choices[0].clone()).collect()
+    }
+
+    fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
+        expected.map(|(file, value)| (file.to_owned(), value.to_owned())).to_vec()
+    }
+
+    #[test]
+    fn swap_is_what_is_above_memory() {
+        let memory = Memory { limit: Some(100), with_swap: Some(100), ..Memory::default() };
+        let limits = Limits { memory, ..Limits::default() };
+        assert_eq!(written(&limits), pairs([("memory.max", "100"), ("memory.swap.max", "0")]));
+        let memory = Memory { limit: Some(100), with_swap: Some(-1), ..Memory::default() };
+        let limits = Limits { memory, ..Limits::default() };
+        assert_eq!(written(&limits)[1], ("memory.swap.max".to_owned(), "max".to_owned()));
+    }
+
+    #[test]
+    fn the_defaults_of_both_versions_meet() {
+        assert_eq!([2, 1024, 262_144].map(weight_of_shares), [1, 100, 10_000]);
+        assert_eq!([10, 1000].map(weight_of_blkio), [1, 10_000]);
+    }
+
+    #[test]
+    fn quota_and_period_are_one_line() {
+        let cpu = Cpu { quota: Some(150_000), period: Some(100_000), ..Cpu::default() };
+        assert_eq!(bandwidth(&cpu).unwrap(), "150000 100000");
+        assert_eq!(bandwidth(&Cpu { quota: Some(-1), ..Cpu::default() }).unwrap(), "max");
+        assert_eq!(bandwidth(&Cpu::default()), None);
+    }
+
+    #[test]
+    fn files_of_v2_pass_through() {
+        let unified = [("memory.high".to_owned(), "1M".to_owned())].into();
+        assert_eq!(written(&Limits { unified, ..Limits::default() }), pairs([("memory.high", "1M")]));
+    }
+
+    #[test]
+    fn what_v2_lacks_is_refused_by_name() {
+        let memory = Memory { swappiness: Some(10), ..Memory::default() };
+        let error = settings(&Limits { memory, ..Limits::default() }).unwrap_err();
+        assert!(error.to_string().contains("swappiness"), "{error}");
+    }
+}

@@ -1,0 +1,220 @@
+//! The container's `config.json` as this engine understands it: typed, complete, and checked before any effect.
+//!
+//! The rule of the runtime specification: an unknown property is no error (config.md, "Extensibility"). A *known*
+//! property that this engine does not enforce is one, so that nothing is lost silently.
+
+mod mounts;
+mod namespaces;
+mod process;
+mod refused;
+mod resources;
+mod sysctls;
+
+use std::path::PathBuf;
+
+use nucleus_abi::{Beyond, Init, LandlockRule, Result};
+use nucleus_sys::in_root::InRootPath;
+use nucleus_sys::mount::Propagation;
+use oci_spec::runtime::{Linux, Spec};
+
+use crate::fault::{invalid, unsupported};
+use crate::seccomp::{self, Program};
+
+pub use mounts::{Attributes, Content, Datum, FileSystem, Mount};
+pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
+pub use process::{Capabilities, Escalation, Process, Terminal};
+pub use resources::{Cpu, Device, Io, Limits, Memory, Rate, Throttle};
+pub use sysctls::Sysctl;
+
+/// Everything that the engine needs to know about one container.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Which namespaces to make and which to join.
+    pub namespaces: Namespaces,
+    /// Host name in a UTS namespace of its own.
+    pub hostname: Option<String>,
+    /// NIS domain name in a UTS namespace of its own.
+    pub domainname: Option<String>,
+    /// The root file system.
+    pub root: Root,
+    /// What is mounted on it, in order.
+    pub mounts: Vec<Mount>,
+    /// Device nodes beyond the standard ones.
+    pub devices: Vec<Node>,
+    /// Paths to hide.
+    pub masked: Vec<InRootPath>,
+    /// Paths to make read-only.
+    pub readonly: Vec<InRootPath>,
+    /// Kernel parameters of the container's namespaces.
+    pub sysctls: Vec<Sysctl>,
+    /// The first process.
+    pub process: Process,
+    /// Cgroup limits.
+    pub limits: Limits,
+    /// The compiled system call filter.
+    pub seccomp: Option<Program>,
+    /// Landlock rules.
+    pub landlock: Option<Vec<LandlockRule>>,
+    /// Whether an init process stands between the engine and the workload.
+    pub init: Init,
+    /// What was asked for and left out, where the specification says that this is no error.
+    pub warnings: Vec<String>,
+}
+
+/// The root file system of the container.
+#[derive(Debug)]
+pub struct Root {
+    /// A directory of the host, relative to the bundle; unused when the root comes as a descriptor.
+    pub path: PathBuf,
+    /// Whether the workload may write to it.
+    pub access: Access,
+    /// Propagation of all its mounts.
+    pub propagation: Propagation,
+}
+
+/// Whether something may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    ReadOnly,
+    /// Read and written.
+    ReadWrite,
+}
+
+/// A device node that the container shall have (`linux.devices`).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Where, in the container.
+    pub path: InRootPath,
+    /// Major and minor number of a character device.
+    pub number: (u32, u32),
+}
+
+impl Configuration {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    /// `config-invalid` and `not-supported`; both name the field.
+    pub fn parse(json: &str, beyond: &Beyond) -> Result<Self> {
+        let spec: Spec = serde_json::from_str(json).map_err(|error| invalid("the document", error))?;
+        refused::check(&spec)?;
+        let none = Linux::default();
+        let linux = spec.linux().as_ref().unwrap_or(&none);
+        let namespaces = namespaces::read(linux)?;
+        let mut warnings = Vec::new();
+        let configuration = Self {
+            hostname: hostname("hostname", spec.hostname().as_deref(), &namespaces)?,
+            domainname: hostname("domainname", spec.domainname().as_deref(), &namespaces)?,
+            root: root(&spec, linux)?,
+            mounts: mounts::read(spec.mounts().as_deref().unwrap_or_default(), &namespaces)?,
+            devices: devices(linux)?,
+            masked: paths("linux.maskedPaths", linux.masked_paths().as_deref())?,
+            readonly: paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?,
+            sysctls: sysctls::read(linux, &namespaces)?,
+            process: process::read(spec.process().as_ref(), &mut warnings)?,
+            limits: resources::read(linux.resources().as_ref())?,
+            seccomp: filter(linux, &mut warnings)?,
+            landlock: beyond.landlock.clone(),
+            init: beyond.init,
+            namespaces,
+            warnings,
+        };
+        configuration.check_joined_mounts()?;
+        Ok(configuration)
+    }
+
+    /// A joined mount namespace brings its own root and mounts: building others in it would change the other
+    /// container, and leaving them out would be a silent loss.
+    fn check_joined_mounts(&self) -> Result<()> {
+        let asked = [
+            ("mounts", !self.mounts.is_empty()),
+            ("linux.maskedPaths", !self.masked.is_empty()),
+            ("linux.readonlyPaths", !self.readonly.is_empty()),
+            ("linux.devices", !self.devices.is_empty()),
+            ("process.terminal", self.process.terminal.is_some()),
+        ];
+        match asked.iter().find(|(_, asked)| *asked) {
+            Some((field, _)) if !self.namespaces.own_mounts() => {
+                Err(unsupported(field, "the mount namespace is joined, and it brings its own mounts"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Parses a path of the container.
+fn in_root(field: &str, path: impl AsRef<std::ffi::OsStr>) -> Result<InRootPath> {
+    let text = path.as_ref();
+    if !std::path::Path::new(text).is_absolute() {
+        return Err(invalid(field, format!("{} is not an absolute path", text.display())));
+    }
+    InRootPath::new(text).map_err(|error| invalid(field, error))
+}
+
+fn paths(field: &str, texts: Option<&[String]>) -> Result<Vec<InRootPath>> {
+    let numbered = texts.unwrap_or_default().iter().enumerate();
+    numbered.map(|(index, text)| in_root(&format!("{field}[{index}]"), text)).collect()
+}
+
+/// `HOST_NAME_MAX`, and what sethostname(2) and setdomainname(2) take.
+const LONGEST_NAME: usize = 64;
+
+fn hostname(field: &str, text: Option<&str>, namespaces: &Namespaces) -> Result<Option<String>> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(_) if !namespaces.owns(nucleus_sys::namespace::Namespace::Uts) => {
+            Err(invalid(field, "without a UTS namespace this would be the host's name"))
+        }
+        Some(text) if text.len() > LONGEST_NAME => Err(invalid(field, "longer than 64 bytes")),
+        Some(text) => Ok(Some(text.to_owned())),
+    }
+}
+
+fn root(spec: &Spec, linux: &Linux) -> Result<Root> {
+    let root = spec.root().as_ref().ok_or_else(|| invalid("root", "missing"))?;
+    let propagation = match linux.rootfs_propagation().as_deref() {
+        None | Some("" | "private" | "rprivate") => Propagation::Private,
+        Some("slave" | "rslave") => Propagation::Slave,
+        // What the workload mounts would appear on the host, and outlive the container.
+        Some(other) => {
+            return Err(unsupported("linux.rootfsPropagation", format!("`{other}` reaches out to the host")));
+        }
+    };
+    let access = match root.readonly() {
+        Some(true) => Access::ReadOnly,
+        _ => Access::ReadWrite,
+    };
+    Ok(Root { path: root.path().clone(), access, propagation })
+}
+
+fn devices(linux: &Linux) -> Result<Vec<Node>> {
+    let asked = linux.devices().as_deref().unwrap_or_default();
+    asked.iter().enumerate().map(|(index, device)| node(index, device)).collect()
+}
+
+fn node(index: usize, device: &oci_spec::runtime::LinuxDevice) -> Result<Node> {
+    use oci_spec::runtime::LinuxDeviceType::{C, U};
+    let field = |key| format!("linux.devices[{index}].{key}");
+    if !matches!(device.typ(), C | U) {
+        return Err(unsupported(field("type"), "only character devices are given to a container"));
+    }
+    let number = |key, value: i64| u32::try_from(value).map_err(|_| invalid(field(key), "out of range"));
+    Ok(Node {
+        path: in_root(&field("path"), device.path())?,
+        number: (number("major", device.major())?, number("minor", device.minor())?),
+    })
+}
+
+fn filter(linux: &Linux, warnings: &mut Vec<String>) -> Result<Option<Program>> {
+    let Some(profile) = linux.seccomp() else { return Ok(None) };
+    let program = seccomp::compile(profile)?;
+    if program.wants_listener() {
+        return Err(unsupported("linux.seccomp", "SCMP_ACT_NOTIFY has nobody to notify"));
+    }
+    let unknown = program.unknown_names.iter();
+    warnings.extend(unknown.map(|name| format!("config.json: linux.seccomp: `{name}` is no system call")));
+    Ok(Some(program))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! `linux.resources`: cgroup limits in the words of the specification, which are those of cgroup v1.
+
+use std::collections::BTreeMap;
+
+use nucleus_abi::Result;
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
+
+use crate::fault::invalid;
+
+/// All limits of a container.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory and swap.
+    pub memory: Memory,
+    /// Processor time.
+    pub cpu: Cpu,
+    /// The most processes and threads; `None` inside for no limit.
+    pub pids: Option<Option<u64>>,
+    /// Block input and output.
+    pub io: Io,
+    /// Files of cgroup v2 and what to write into them.
+    pub unified: BTreeMap<String, String>,
+}
+
+/// Bytes; a negative number means no limit (config-linux.md, "Memory").
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Limit of memory.
+    pub limit: Option<i64>,
+    /// Limit of memory *and* swap together.
+    pub with_swap: Option<i64>,
+    /// Soft limit.
+    pub reservation: Option<i64>,
+    /// 0 to 100.
+    pub swappiness: Option<u64>,
+    /// Whether the kernel may kill when memory is out: `false` here, v1 only.
+    pub spare_from_oom_killer: bool,
+}
+
+/// Processor time and placement (config-linux.md, "CPU").
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// Weight, 2 to 262144; 1024 is what a group has by default.
+    pub shares: Option<u64>,
+    /// Microseconds in each period; negative for no limit.
+    pub quota: Option<i64>,
+    /// Microseconds.
+    pub period: Option<u64>,
+    /// Microseconds above the quota that may be saved up.
+    pub burst: Option<u64>,
+    /// 1: run only when nothing else does.
+    pub idle: Option<i64>,
+    /// Processors, as a list such as `0-3,7`.
+    pub processors: Option<String>,
+    /// Memory nodes, as a list.
+    pub nodes: Option<String>,
+}
+
+/// Block input and output (config-linux.md, "Block IO").
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Io {
+    /// 10 to 1000.
+    pub weight: Option<u16>,
+    /// Weights for single devices.
+    pub device_weights: Vec<(Device, u16)>,
+    /// Rates for single devices.
+    pub throttles: Vec<Throttle>,
+}
+
+/// A block device by its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Device {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// A limit on the rate of one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttle {
+    /// The device.
+    pub device: Device,
+    /// What is counted.
+    pub rate: Rate,
+    /// Bytes or operations per second.
+    pub per_second: u64,
+}
+
+/// What a rate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// Bytes read.
+    ReadBytes,
+    /// Bytes written.
+    WriteBytes,
+    /// Read operations.
+    Reads,
+    /// Write operations.
+    Writes,
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+pub(super) fn read(resources: Option<&LinuxResources>) -> Result<Limits> {
+    let Some(resources) = resources else { return Ok(Limits::default()) };
+    Ok(Limits {
+        memory: resources.memory().as_ref().map(memory).transpose()?.unwrap_or_default(),
+        cpu: resources.cpu().as_ref().map(cpu).unwrap_or_default(),
+        // runc's reading: zero and below mean no limit.
+        pids: resources.pids().map(|pids| u64::try_from(pids.limit()).ok().filter(|limit| *limit > 0)),
+        io: resources.block_io().as_ref().map(io).transpose()?.unwrap_or_default(),
+        unified: resources.unified().iter().flatten().map(|(k, v)| file(k, v)).collect::<Result<_>>()?,
+    })
+}
+
+fn memory(memory: &LinuxMemory) -> Result<Memory> {
+    let (limit, with_swap) = (memory.limit(), memory.swap());
+    match (limit, with_swap) {
+        (Some(limit), Some(swap)) if swap >= 0 && limit > swap => {
+            Err(invalid("linux.resources.memory.swap", "counts memory and swap, so it is not below `limit`"))
+        }
+        (None | Some(..0), Some(1..)) => {
+            Err(invalid("linux.resources.memory.swap", "needs a `limit` of memory beside it"))
+        }
+        _ => Ok(Memory {
+            limit,
+            with_swap,
+            reservation: memory.reservation(),
+            swappiness: memory.swappiness(),
+            spare_from_oom_killer: memory.disable_oom_killer() == Some(true),
+        }),
+    }
+}
+
+fn cpu(cpu: &LinuxCpu) -> Cpu {
+    let list = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Cpu {
+        // Engines write 0 for "not said".
+        shares: cpu.shares().filter(|shares| *shares != 0),
+        quota: cpu.quota().filter(|quota| *quota != 0),
+        period: cpu.period().filter(|period| *period != 0),
+        burst: cpu.burst(),
+        idle: cpu.idle(),
+        processors: list(cpu.cpus()),
+        nodes: list(cpu.mems()),
+    }
+}
+
+fn io(io: &LinuxBlockIo) -> Result<Io> {
+    let mut throttles = Vec::new();
+    let lists = [
+        ("throttleReadBpsDevice", Rate::ReadBytes, io.throttle_read_bps_device()),
+        ("throttleWriteBpsDevice", Rate::WriteBytes, io.throttle_write_bps_device()),
+        ("throttleReadIOPSDevice", Rate::Reads, io.throttle_read_iops_device()),
+        ("throttleWriteIOPSDevice", Rate::Writes, io.throttle_write_iops_device()),
+    ];
+    for (field, rate, list) in lists {
+        for entry in list.iter().flatten() {
+            throttles.push(throttle(field, rate, entry)?);
+        }
+    }
+    let mut device_weights = Vec::new();
+    for entry in io.weight_device().iter().flatten() {
+        let device = device("weightDevice", entry.major(), entry.minor())?;
+        device_weights.extend(entry.weight().map(|weight| (device, weight)));
+    }
+    Ok(Io { weight: io.weight().filter(|weight| *weight != 0), device_weights, throttles })
+}
+
+fn throttle(field: &str, rate: Rate, entry: &LinuxThrottleDevice) -> Result<Throttle> {
+    let device = device(field, entry.major(), entry.minor())?;
+    Ok(Throttle { device, rate, per_second: entry.rate() })
+}
+
+fn device(field: &str, major: i64, minor: i64) -> Result<Device> {
+    let field = format!("linux.resources.blockIO.{field}");
+    match (u32::try_from(major), u32::try_from(minor)) {
+        (Ok(major), Ok(minor)) => Ok(Device { major, minor }),
+        _ => Err(invalid(field, format!("{major}:{minor} is no device"))),
+    }
+}
+
+/// The name becomes a path below the container's cgroup: it must not lead out, and must not move processes.
+fn file(name: &str, value: &str) -> Result<(String, String)> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let field = || format!("linux.resources.unified[{name:?}]");
+    match name {
+        _ if !name.contains('.') || name.contains("..") || !name.bytes().all(plain) => {
+            Err(invalid(field(), "is no file of a controller"))
+        }
+        _ if name.starts_with("cgroup.") => Err(invalid(field(), "belongs to the runtime")),
+        _ => Ok((name.to_owned(), value.to_owned())),
+    }
+}

@@ -1,0 +1,156 @@
+use serde_json::{Value, json};
+
+use super::*;
+use nucleus_abi::{Error, ErrorCode};
+use nucleus_sys::mount::MountAttrFlags;
+
+fn minimal() -> Value {
+    json!({
+        "ociVersion": "1.2.0",
+        "root": {"path": "rootfs"},
+        "process": {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+        "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}
+    })
+}
+
+fn parse(document: &Value) -> Result<Configuration> {
+    Configuration::parse(&document.to_string(), &Beyond::default())
+}
+
+/// The error of a document with one value replaced.
+fn refused(pointer: &str, value: Value) -> Error {
+    let mut document = minimal();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    document.pointer_mut(parent).unwrap()[key] = value;
+    parse(&document).unwrap_err()
+}
+
+#[test]
+fn a_minimal_document_is_enough() {
+    let configuration = parse(&minimal()).unwrap();
+    assert!(configuration.namespaces.own_mounts());
+    assert_eq!(configuration.limits, Limits::default());
+    assert_eq!(configuration.process.escalation, Escalation::Allowed);
+}
+
+#[test]
+fn each_error_names_its_field() {
+    let cases = [
+        ("/process/args", json!([]), "process.args"),
+        ("/process/cwd", json!("relative"), "process.cwd"),
+        ("/process/user", json!({"uid": 4_294_967_295u32, "gid": 0}), "process.user.uid"),
+        ("/process/env", json!(["A=\0"]), "process.env[0]"),
+        ("/process/oomScoreAdj", json!(2000), "process.oomScoreAdj"),
+        ("/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]), "process.rlimits[0]"),
+        ("/hostname", json!("web"), "hostname"),
+        ("/linux/namespaces", json!([{"type": "pid"}]), "linux.namespaces"),
+        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "mount"}]), "linux.namespaces[1]"),
+        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "user"}]), "linux.uidMappings"),
+        ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "linux.timeOffsets"),
+        ("/linux/maskedPaths", json!(["proc/kcore"]), "linux.maskedPaths[0]"),
+        ("/linux/resources", json!({"memory": {"limit": 10, "swap": 5}}), "linux.resources.memory.swap"),
+        ("/linux/resources", json!({"unified": {"../x.y": "1"}}), "linux.resources.unified"),
+        ("/linux/resources", json!({"unified": {"cgroup.procs": "1"}}), "linux.resources.unified"),
+        ("/mounts", json!([{"destination": "x", "type": "tmpfs"}]), "mounts[0].destination"),
+        ("/mounts", json!([{"destination": "/", "type": "tmpfs"}]), "mounts[0].destination"),
+    ];
+    for (pointer, value, field) in cases {
+        let error = refused(pointer, value);
+        assert_eq!(error.code, ErrorCode::ConfigInvalid, "{error}");
+        assert!(error.subject.as_ref().unwrap().contains(field), "{field}: {error}");
+    }
+}
+
+#[test]
+fn what_is_known_and_not_enforced_is_refused() {
+    let cases = [
+        ("/process/apparmorProfile", json!("docker-default"), "process.apparmorProfile"),
+        ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
+        ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
+        ("/linux/rootfsPropagation", json!("shared"), "linux.rootfsPropagation"),
+        ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
+        ("/hooks", json!({"createRuntime": [{"path": "/bin/true"}]}), "hooks"),
+        ("/mounts", json!([{"destination": "/x", "type": "overlay"}]), "mounts[0].type"),
+    ];
+    for (pointer, value, field) in cases {
+        let error = refused(pointer, value);
+        assert_eq!(error.code, ErrorCode::NotSupported, "{error}");
+        assert!(error.subject.as_ref().unwrap().contains(field), "{field}: {error}");
+    }
+}
+
+#[test]
+fn an_unknown_property_is_no_error() {
+    let mut document = minimal();
+    document["linux"]["flux"] = json!({"capacitor": true});
+    parse(&document).unwrap();
+}
+
+fn options(words: &[&str]) -> Mount {
+    let mut document = minimal();
+    document["mounts"] =
+        json!([{"destination": "/data", "type": "bind", "source": "/srv", "options": words}]);
+    parse(&document).unwrap().mounts.remove(0)
+}
+
+#[test]
+fn the_last_of_contrary_options_counts() {
+    let mount = options(&["rbind", "ro", "rw", "nosuid"]);
+    assert!(mount.own.clear.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+    assert!(!mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+    assert!(mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NOSUID));
+}
+
+#[test]
+fn a_bind_mount_is_private_and_without_devices_unless_said_otherwise() {
+    let mount = options(&["rbind"]);
+    assert_eq!(mount.propagation, (Propagation::Private, nucleus_sys::mount::Reach::Tree));
+    assert!(mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
+    assert!(!options(&["bind", "dev"]).own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
+}
+
+#[test]
+fn an_access_time_mode_replaces_the_one_before() {
+    let mount = options(&["bind", "noatime", "strictatime"]);
+    assert!(mount.own.clear.contains(nucleus_sys::mount::ATIME_MODE));
+    assert!(!mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NOATIME));
+}
+
+#[test]
+fn recursive_options_reach_the_tree() {
+    let mount = options(&["rbind", "rro", "noexec"]);
+    assert!(mount.tree.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+    assert!(!mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+}
+
+#[test]
+fn sysctl_names_are_read_as_sysctl_reads_them() {
+    let mut document = minimal();
+    document["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "network"}]);
+    document["linux"]["sysctl"] =
+        json!({"net.ipv4.conf.eth0/100.forwarding": "1", "net/ipv4/conf/eth0.200/forwarding": "1"});
+    let configuration = parse(&document).unwrap();
+    let paths: Vec<_> = configuration.sysctls.iter().map(|sysctl| sysctl.path.as_str()).collect();
+    assert_eq!(paths, ["sys/net/ipv4/conf/eth0.100/forwarding", "sys/net/ipv4/conf/eth0.200/forwarding"]);
+}
+
+#[test]
+fn a_joined_mount_namespace_takes_no_mounts() {
+    let mut document = minimal();
+    document["linux"]["namespaces"] = json!([{"type": "mount", "path": "/proc/1/ns/mnt"}]);
+    parse(&document).unwrap();
+    document["mounts"] = json!([{"destination": "/tmp", "type": "tmpfs"}]);
+    assert!(parse(&document).unwrap_err().to_string().contains("mounts"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_document_makes_it_panic(text in "\\PC*", number in proptest::num::i64::ANY) {
+        let _ = Configuration::parse(&text, &Beyond::default());
+        let mut document = minimal();
+        document["process"]["args"] = json!([text]);
+        document["process"]["oomScoreAdj"] = json!(number);
+        document["mounts"] = json!([{"destination": text, "type": text, "options": [text]}]);
+        let _ = parse(&document);
+    }
+}

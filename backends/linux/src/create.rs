@@ -1,0 +1,92 @@
+//! `create`: lets the waiting process build the rest, and listens until its last stage stands at the start gate.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nucleus_abi::{CreateReply, CreateRequest, Descriptors, Error, ErrorCode, Reply, Result};
+use nucleus_sys::pidfd::{Exit, PidFd};
+use nucleus_sys::socket::Socket;
+
+use crate::fault::OrFail;
+use crate::gate::{self, Message, Word};
+
+/// What came through the gate until it was closed from inside.
+#[derive(Default)]
+struct Heard {
+    process: Option<(u32, PidFd, OwnedFd)>,
+    ready: Option<Ready>,
+}
+
+pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
+    let gate = descriptors.get(request.gate)?;
+    let speaking = gate.try_clone_to_owned().or_fail("duplicate the gate", &request.id)?;
+    gate::tell(&Socket::from(speaking), Word::Go)?;
+    let mut heard = Heard::default();
+    while let Some((message, descriptors)) = gate::receive(gate)? {
+        heard.take(message, descriptors)?;
+    }
+    heard.reply(request)
+}
+
+/// All is built; with the terminal's outer side, if there is one.
+struct Ready {
+    console: Option<OwnedFd>,
+}
+
+impl Heard {
+    fn take(&mut self, message: Message, descriptors: Vec<OwnedFd>) -> Result<()> {
+        let mut descriptors = descriptors.into_iter();
+        match message {
+            Message::Process { pid } => {
+                let missing =
+                    || Error::new(ErrorCode::Protocol, "take the container's process from the gate");
+                let pidfd = PidFd::from(descriptors.next().ok_or_else(missing)?);
+                self.process = Some((pid, pidfd, descriptors.next().ok_or_else(missing)?));
+            }
+            Message::Ready => self.ready = Some(Ready { console: descriptors.next() }),
+            Message::Failed(error) => {
+                self.reap();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The failed process is about to end. That it may be the child of another process is none of our concern here.
+    fn reap(&self) -> Option<Exit> {
+        self.process.as_ref().and_then(|(_, pidfd, _)| pidfd.wait().ok())
+    }
+
+    /// The exec of the last stage closes the gate: an end after `Ready` is success, an end without it is a death.
+    fn reply(mut self, request: &CreateRequest) -> Result<Reply<CreateReply>> {
+        let Some(Ready { console }) = self.ready.take() else { return Err(self.died(request)) };
+        let Some((pid, pidfd, failure)) = self.process.take() else {
+            return Err(Error::new(ErrorCode::Protocol, "take the container's process from the gate"));
+        };
+        let document = CreateReply {
+            pid: Some(pid),
+            wait: 0,
+            failure: Some(1),
+            console: console.as_ref().map(|_| 2),
+            warnings: Vec::new(),
+        };
+        let descriptors =
+            [pidfd.as_fd().try_clone_to_owned().or_fail("duplicate a pidfd", &request.id)?, failure];
+        Ok(Reply { document, descriptors: descriptors.into_iter().chain(console).collect() })
+    }
+
+    fn died(&self, request: &CreateRequest) -> Error {
+        let died = Error::new(ErrorCode::SystemCall, "build the container").on(&request.id);
+        match self.reap() {
+            Some(Exit::Signalled { signal: libc::SIGKILL, .. }) => {
+                died.because("its first process was killed").hint(
+                    "the memory limit may be too low for the start: see `dmesg` for the out-of-memory killer",
+                )
+            }
+            Some(Exit::Signalled { signal, .. }) => {
+                died.because(format!("signal {signal} ended its first process"))
+            }
+            Some(Exit::Exited { code }) => died.because(format!("its first process left with status {code}")),
+            None => died.because("its first process has ended"),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `delete`: ends what still runs and removes the engine's files. The core removes the cgroups and the directory.
+
+use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result};
+use nucleus_sys::signal::Signal;
+
+use crate::cgroups;
+use crate::fault::{OrFail, explain};
+use crate::identity;
+use crate::record::{Record, remove_if_there};
+use crate::start;
+
+pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
+    let record = match Record::read(&request.directory) {
+        // What an unreadable record knew stands in the ledger too, and the core undoes that.
+        Err(error) if error.code != ErrorCode::RecordUnreadable => return Err(error),
+        record => record.ok().flatten(),
+    };
+    let failures: Vec<Error> = [
+        record.as_ref().map_or(Ok(()), |record| end(record, request)),
+        remove_if_there(&start::path(&request.directory)).or_fail("remove the start gate", &request.id),
+        Record::remove(&request.directory).or_fail("remove the backend's record", &request.id),
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    .collect();
+    if failures.is_empty() {
+        return Ok(Done {});
+    }
+    Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures))
+}
+
+fn end(record: &Record, request: &ContainerRequest) -> Result<()> {
+    if let Some(first) =
+        identity::open(record.process).or_fail("look at the container's first process", &request.id)?
+    {
+        match first.send_signal(Signal::KILL) {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                return Err(Error::new(ErrorCode::Teardown, "kill the container")
+                    .on(&request.id)
+                    .because(explain(&error)));
+            }
+            _ => {}
+        }
+        first.wait_over(None).or_fail("wait for the killed container", &request.id)?;
+        // Reaped if it is ours; if it is another process's child, that one does it.
+        let _ = first.try_wait();
+    }
+    // The end of a pid namespace's first process ends all others before it is over itself.
+    if record.own_pid_namespace { Ok(()) } else { cgroups::kill_all(&record.cgroups) }
+}

@@ -1,0 +1,86 @@
+//! What is said through the gate: the socket between the waiting process and whoever creates the container.
+//!
+//! From outside: [`Word`]. From inside: [`Message`]. The core holds the outer end between `sandbox` and `create`; when its
+//! last copy closes, the waiting process sees the end and leaves.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::socket::{Received, Socket};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::OrFail;
+
+/// What the waiting process is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The id maps of its user namespace are written.
+    Mapped,
+    /// Cgroups and network are in place: build, and become the workload.
+    Go,
+}
+
+impl Word {
+    const fn byte(self) -> &'static [u8] {
+        match self {
+            Self::Mapped => b"m",
+            Self::Go => b"g",
+        }
+    }
+}
+
+/// What comes out.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Message {
+    /// Put into the socket by `sandbox` for `create`, with the process's pidfd and the reading end of its failure pipe.
+    Process { pid: u32 },
+    /// All is built; with the terminal's outer side if there is one. The exec of the last stage closes the socket.
+    Ready,
+    /// A step failed.
+    Failed(Error),
+}
+
+/// Tells the waiting process. It may have failed and left: its last message says why, so that is no error here.
+pub(crate) fn tell(gate: &Socket, word: Word) -> Result<()> {
+    match gate.send(word.byte(), &[]) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
+        result => result.or_fail("speak to the waiting process", "the gate"),
+    }
+}
+
+/// Waits for a word. `None`: nobody is there any more to say it.
+pub(crate) fn hear(gate: &Socket, word: Word) -> Result<Option<()>> {
+    match gate.recv().or_fail("wait at the gate", "the gate")? {
+        Received::Message(bytes, _) if bytes == word.byte() => Ok(Some(())),
+        Received::Message(..) => Err(Error::new(ErrorCode::Protocol, "understand the word at the gate")),
+        Received::Closed => Ok(None),
+    }
+}
+
+/// Sends a message out.
+pub(crate) fn send(gate: &Socket, message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    let bytes = serde_json::to_vec(message)
+        .map_err(|error| Error::new(ErrorCode::Protocol, "write a message").because(error))?;
+    gate.send(&bytes, descriptors).or_fail("answer through the gate", "the gate")
+}
+
+/// Receives a message; `None` when the inner end is closed.
+pub(crate) fn receive(gate: BorrowedFd<'_>) -> Result<Option<(Message, Vec<OwnedFd>)>> {
+    let gate = Socket::from(gate.as_fd().try_clone_to_owned().or_fail("duplicate a descriptor", "the gate")?);
+    match recv(&gate).or_fail("listen at the gate", "the gate")? {
+        Received::Closed => Ok(None),
+        Received::Message(bytes, descriptors) => serde_json::from_slice(&bytes)
+            .map(|message| Some((message, descriptors)))
+            .map_err(|error| Error::new(ErrorCode::Protocol, "read a message at the gate").because(error)),
+    }
+}
+
+/// A process that leaves without having read our word makes the kernel report that once (ECONNRESET), before it hands out
+/// the last message.
+fn recv(gate: &Socket) -> std::io::Result<Received> {
+    match gate.recv() {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => gate.recv(),
+        result => result,
+    }
+}

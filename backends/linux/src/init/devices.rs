@@ -1,0 +1,138 @@
+//! `/dev`: a tmpfs of our own, in which the standard nodes are binds of the host's.
+//!
+//! The tmpfs is `nodev`, so that what the workload makes with mknod is no device, even with `CAP_MKNOD`; each node is a
+//! mount of its own, of an inode that was verified to be the device (CVE-2025-31133). These mounts are read-only: that
+//! keeps the workload from changing mode and owner of the *host's* inode, and does not keep it from writing to the device.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::device::open_char_device;
+use nucleus_sys::in_root::{InRootPath, Root};
+use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
+use nucleus_sys::{Mode, OFlags};
+
+use super::mounts;
+use crate::config::{Datum, FileSystem, Node};
+use crate::fault::{OrFail, explain, unsupported};
+
+/// What `/dev` always is.
+pub(super) const DEV_ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV
+    .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// The default devices of the specification (config-linux.md), but `ptmx`, which is a link, and `console`.
+const STANDARD: [(&std::ffi::CStr, (u32, u32)); 6] = [
+    (c"null", (1, 3)),
+    (c"zero", (1, 5)),
+    (c"full", (1, 7)),
+    (c"random", (1, 8)),
+    (c"urandom", (1, 9)),
+    (c"tty", (5, 0)),
+];
+
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+pub(super) fn is_dev(path: &InRootPath) -> bool {
+    matches!(path.components(), [only] if only.as_bytes() == b"dev")
+}
+
+fn dev() -> InRootPath {
+    InRootPath::new("/dev").expect("a plain path")
+}
+
+/// Where the configuration mounts no `/dev`.
+pub(super) fn mount_dev(root: Root<'_>) -> Result<()> {
+    let value = |key: &str, value: &str| Datum::Value(key.to_owned(), value.to_owned());
+    let data = vec![value("mode", "755"), value("size", "65536k")];
+    let tmpfs = FileSystem { kind: "tmpfs", source: "tmpfs".to_owned(), data };
+    let place = mounts::directory(root, &dev())?;
+    mounts::attach(mounts::make(&tmpfs, DEV_ATTRIBUTES, &dev())?, &place, &dev())
+}
+
+/// Fills our `/dev`; returns its `null`.
+pub(super) fn populate(root: Root<'_>) -> Result<OwnedFd> {
+    let step = "fill the container's /dev";
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let inside = root.open_no_follow(&dev(), flags).or_fail(step, "/dev")?;
+    let host = host_dev()?;
+    let mut null = None;
+    for (name, number) in STANDARD {
+        let node = clone_node(host.as_fd(), name, number)?;
+        let place = make_file(inside.as_fd(), name)?;
+        let attached =
+            node.attach(place.as_fd()).or_fail(step, format!("/dev/{}", name.to_string_lossy()))?;
+        null.get_or_insert(attached);
+    }
+    for (name, target) in LINKS {
+        rustix::fs::symlinkat(target, &inside, name).or_fail(step, format!("/dev/{name}"))?;
+    }
+    Ok(null.expect("`null` is the first of the standard devices"))
+}
+
+/// The host's `/dev`, in our own mount namespace: what the parent opened belongs to the parent's and can't be cloned here.
+fn host_dev() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open("/dev", flags, Mode::empty()).or_fail("open the host's /dev", "/dev")
+}
+
+/// A mount of the host's `/dev/null`, for a container whose `/dev` is not ours.
+pub(super) fn clone_null() -> Result<DetachedMount> {
+    clone_node(host_dev()?.as_fd(), c"null", (1, 3))
+}
+
+fn clone_node(host: BorrowedFd<'_>, name: &std::ffi::CStr, number: (u32, u32)) -> Result<DetachedMount> {
+    let subject = || format!("/dev/{} of the host", name.to_string_lossy());
+    let step = "take over a device node";
+    let node = open_char_device(host, name, number).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO | libc::ELOOP) => Error::new(ErrorCode::HostUnfit, step)
+            .on(subject())
+            .because(format!("it is not the character device {}:{}", number.0, number.1)),
+        _ => Error::new(ErrorCode::HostUnfit, step).on(subject()).because(explain(&error)),
+    })?;
+    let clone = DetachedMount::clone_of(node.as_fd(), Reach::Mount).or_fail(step, subject())?;
+    let kept = Change {
+        set: MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID,
+        ..Change::default()
+    };
+    clone.change(kept, Reach::Mount).or_fail(step, subject())?;
+    Ok(clone)
+}
+
+/// An empty file in our own `/dev`, as a place for a mount.
+pub(super) fn make_file(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::from(0o666))
+        .or_fail("make a file in the container's /dev", format!("/dev/{}", name.to_string_lossy()))
+}
+
+/// Nodes of `linux.devices`: those that the host has under the same name, with the same numbers.
+pub(super) fn add(root: Root<'_>, nodes: &[Node]) -> Result<()> {
+    nodes.iter().filter(|node| !is_standard(node)).try_for_each(|node| add_node(root, node))
+}
+
+fn is_standard(node: &Node) -> bool {
+    let [first, name] = node.path.components() else { return false };
+    first.as_bytes() == b"dev"
+        && STANDARD.iter().any(|(own, number)| *own == name.as_c_str() && *number == node.number)
+}
+
+fn add_node(root: Root<'_>, node: &Node) -> Result<()> {
+    let host = host_dev()?;
+    let [first, name] = node.path.components() else {
+        return Err(unsupported("linux.devices[].path", format!("{} is not directly in /dev", node.path)));
+    };
+    if first.as_bytes() != b"dev" {
+        return Err(unsupported("linux.devices[].path", format!("{} is not directly in /dev", node.path)));
+    }
+    let clone = clone_node(host.as_fd(), name, node.number)?;
+    let place =
+        root.create_file(&node.path, Mode::from(0o666)).or_fail("make the place for a device", &node.path)?;
+    mounts::attach(clone, &place, &node.path)
+}

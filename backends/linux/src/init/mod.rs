@@ -1,0 +1,290 @@
+//! The child's side: the container is built from inside, as a list of steps.
+//!
+//! [`steps`] decides purely which steps there are and in which order; [`Step::run`] does one. The order is the security
+//! argument: what the kernel demands and what recent escapes taught stands beside each step.
+
+mod cgroup_mount;
+mod command;
+mod devices;
+mod handover;
+mod landlock;
+mod mounts;
+mod namespaces;
+mod paths;
+mod rights;
+mod root;
+mod stdio;
+mod sysctls;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nucleus_abi::{Error, Result};
+use nucleus_sys::in_root::Root;
+use nucleus_sys::landlock::Ruleset;
+use nucleus_sys::mount::DetachedMount;
+use nucleus_sys::namespace::NamespaceSet;
+use nucleus_sys::socket::Socket;
+use nucleus_sys::terminal::Pty;
+
+use crate::cgroups::Group;
+use crate::config::{Access, Configuration, Content, Mount};
+use crate::gate::{self, Message, Word};
+use crate::joining::{Target, is_for_parent};
+use crate::sources::Sources;
+
+/// What the child gets from its parent, by being a copy of it.
+pub(crate) struct Inside<'a> {
+    pub(crate) configuration: &'a Configuration,
+    pub(crate) sources: Sources,
+    pub(crate) joins: Vec<Target>,
+    pub(crate) groups: &'a [Group],
+    /// Both ends of the start FIFO.
+    pub(crate) start: OwnedFd,
+    /// Writing end of the failure pipe.
+    pub(crate) errors: OwnedFd,
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
+    /// The container's id.
+    pub(crate) id: &'a str,
+}
+
+/// One step of building the container.
+#[derive(Debug, Clone, Copy)]
+enum Step<'c> {
+    /// Become non-dumpable: from here on nobody in the container's namespaces can look into us (CVE-2016-9962).
+    Hide,
+    /// Wait until the id maps are written; before, every id is the overflow id.
+    AwaitMaps,
+    /// Become root of the user namespace.
+    BecomeRoot,
+    /// Enter a namespace that exists.
+    Join(&'c Target),
+    /// Leave the caller's session and its keys behind.
+    NewSession,
+    /// Host and domain name.
+    Name,
+    /// The loopback interface of a new network namespace.
+    Loopback,
+    /// Cut the mount namespace off the host's, so that nothing we mount is seen there.
+    Isolate,
+    /// Attach the root file system.
+    AttachRoot,
+    /// Refuse an image whose `/dev`, `/proc` or `/sys` is a link (CVE-2019-16884 and its family).
+    RefuseLinks,
+    /// Our own `/dev`, where the configuration mounts none.
+    MountDev,
+    /// The standard nodes and links in `/dev`.
+    PopulateDev,
+    /// One entry of `mounts`.
+    Mount(&'c Mount),
+    /// Nodes of `linux.devices`.
+    Devices,
+    /// A terminal, and `/dev/console` on it.
+    Terminal,
+    /// Masked and read-only paths.
+    Cover,
+    /// The root becomes read-only, by its descriptor, after the places for mounts were made in it.
+    SealRoot,
+    /// Wait until cgroups and network are in place, and the core says "go".
+    AwaitGo,
+    /// The cgroup namespace: its root is where the process stands when it is made (`cgroup_namespaces(7)`).
+    CgroupNamespace,
+    /// Kernel parameters, when the network is there.
+    Sysctls,
+    /// The new root becomes the only one.
+    Pivot,
+}
+
+/// The steps of a container, in order.
+fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target]) -> Vec<Step<'c>> {
+    let namespaces = &configuration.namespaces;
+    let own = |set| namespaces.new.contains(set);
+    let mut steps = vec![Step::Hide];
+    if own(NamespaceSet::USER) {
+        steps.extend([Step::AwaitMaps, Step::BecomeRoot]);
+    }
+    steps.extend(joins.iter().filter(|target| !is_for_parent(target.kind, namespaces)).map(Step::Join));
+    steps.extend([Step::NewSession, Step::Name]);
+    if own(NamespaceSet::NETWORK) {
+        steps.push(Step::Loopback);
+    }
+    let mut late = vec![Step::AwaitGo];
+    if own(NamespaceSet::CGROUP) {
+        late.push(Step::CgroupNamespace);
+    }
+    if namespaces.own_mounts() {
+        build(configuration, &mut steps, &mut late);
+    }
+    steps.append(&mut late);
+    steps.push(Step::Sysctls);
+    if namespaces.own_mounts() {
+        steps.push(Step::Pivot);
+    }
+    steps
+}
+
+/// `late` goes before the first mount that shows cgroups, else it stays for the end.
+fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: &mut Vec<Step<'c>>) {
+    steps.extend([Step::Isolate, Step::AttachRoot, Step::RefuseLinks]);
+    let is_dev = |mount: &&Mount| devices::is_dev(&mount.target);
+    if !configuration.mounts.iter().any(|mount| is_dev(&mount)) {
+        steps.extend([Step::MountDev, Step::PopulateDev]);
+    }
+    for mount in &configuration.mounts {
+        if matches!(mount.content, Content::Cgroup) {
+            steps.append(late);
+        }
+        steps.push(Step::Mount(mount));
+        // A `/dev` of the host's is left as it is.
+        if is_dev(&mount) && matches!(mount.content, Content::New(_)) {
+            steps.push(Step::PopulateDev);
+        }
+    }
+    steps.push(Step::Devices);
+    if configuration.process.terminal.is_some() {
+        steps.push(Step::Terminal);
+    }
+    steps.push(Step::Cover);
+    if configuration.root.access == Access::ReadOnly {
+        steps.push(Step::SealRoot);
+    }
+}
+
+/// What is known and held while the container is being built.
+struct Build<'a> {
+    configuration: &'a Configuration,
+    gate: Socket,
+    groups: &'a [Group],
+    id: &'a str,
+    detached_root: Option<DetachedMount>,
+    binds: std::collections::BTreeMap<usize, crate::sources::Bind>,
+    root: Option<OwnedFd>,
+    /// The attached `/dev/null` of the container.
+    null: Option<OwnedFd>,
+    pty: Option<Pty>,
+}
+
+/// Why the child leaves without having become the workload.
+enum Leave {
+    /// Nobody is there any more at the other end of the gate.
+    Abandoned,
+    /// A step failed.
+    Failed(Box<Error>),
+}
+
+impl From<Error> for Leave {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+/// The child's life. Returns the status to exit with, if it does not become the workload.
+pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
+    let Inside { configuration, sources, joins, groups, start, errors, stdio, id } = inside;
+    let mut build = Build {
+        configuration,
+        gate,
+        groups,
+        id,
+        detached_root: sources.root,
+        binds: sources.binds,
+        root: None,
+        null: None,
+        pty: None,
+    };
+    let ends = handover::Ends { start, errors, stdio };
+    let Err(leave) =
+        build.all(&joins).and_then(|()| handover::become_last_stage(&build, &ends).map_err(Leave::from));
+    if let Leave::Failed(error) = leave {
+        // If nobody listens any more, nobody is there to tell.
+        let _ = gate::send(&build.gate, &Message::Failed(*error), &[]);
+    }
+    1
+}
+
+impl<'a> Build<'a> {
+    fn all(&mut self, joins: &'a [Target]) -> std::result::Result<(), Leave> {
+        // Modes are given exactly where files are made; the workload's own mask is set at the end.
+        nucleus_sys::process::set_umask(nucleus_sys::Mode::empty());
+        steps(self.configuration, joins).into_iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, step: Step<'a>) -> std::result::Result<(), Leave> {
+        match step {
+            Step::AwaitMaps => return self.hear(Word::Mapped),
+            Step::AwaitGo => return self.hear(Word::Go),
+            Step::Hide => namespaces::hide(),
+            Step::BecomeRoot => namespaces::become_root(),
+            Step::Join(target) => target.join(),
+            Step::NewSession => namespaces::new_session(self.id),
+            Step::Name => namespaces::name(self.configuration),
+            Step::Loopback => namespaces::loopback(),
+            Step::Isolate => root::isolate(),
+            Step::AttachRoot => self.attach_root(),
+            Step::RefuseLinks => root::refuse_links(self.root()),
+            Step::MountDev => devices::mount_dev(self.root()),
+            Step::PopulateDev => self.populate_dev(),
+            Step::Mount(mount) => self.mount(mount),
+            Step::Devices => devices::add(self.root(), &self.configuration.devices),
+            Step::Terminal => self.make_terminal(),
+            Step::Cover => self.cover(),
+            Step::SealRoot => root::seal(self.root_fd()),
+            Step::CgroupNamespace => namespaces::cgroup(),
+            Step::Sysctls => sysctls::write(&self.configuration.sysctls),
+            Step::Pivot => root::pivot(self.root_fd()),
+        }
+        .map_err(Leave::from)
+    }
+
+    fn hear(&self, word: Word) -> std::result::Result<(), Leave> {
+        gate::hear(&self.gate, word)?.ok_or(Leave::Abandoned)
+    }
+
+    fn root_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_ref().expect("the root is attached before anything is done in it").as_fd()
+    }
+
+    fn root(&self) -> Root<'_> {
+        Root::new(self.root_fd())
+    }
+
+    fn attach_root(&mut self) -> Result<()> {
+        let detached = self.detached_root.take().expect("a container with its own mounts has a root");
+        self.root = Some(root::attach(detached)?);
+        Ok(())
+    }
+
+    fn populate_dev(&mut self) -> Result<()> {
+        self.null = Some(devices::populate(self.root())?);
+        Ok(())
+    }
+
+    fn mount(&mut self, mount: &Mount) -> Result<()> {
+        match &mount.content {
+            Content::Bind { .. } => {
+                let bind =
+                    self.binds.remove(&mount.index).expect("each bind mount was prepared by the parent");
+                mounts::bind(self.root(), mount, bind)
+            }
+            Content::New(file_system) => mounts::file_system(self.root(), mount, file_system),
+            Content::Cgroup => cgroup_mount::mount(self.root(), mount, self.configuration, self.groups),
+        }
+    }
+
+    fn make_terminal(&mut self) -> Result<()> {
+        self.pty = Some(stdio::make_terminal(self.root(), &self.configuration.process)?);
+        Ok(())
+    }
+
+    fn cover(&self) -> Result<()> {
+        let mut null = paths::Null::new(self.null.as_ref());
+        paths::mask(self.root(), &self.configuration.masked, &mut null)?;
+        paths::make_readonly(self.root(), &self.configuration.readonly)
+    }
+
+    fn landlock(&self) -> Result<Option<Ruleset>> {
+        self.configuration.landlock.as_deref().map(landlock::ruleset).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What the engine must remember between verbs: one small file in the directory that the core gave it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{Error, ErrorCode, Process, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{OrFail, explain};
+
+const FILE: &str = "backend.json";
+/// Version of the file's language.
+const VERSION: u32 = 1;
+
+/// The facts about one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) version: u32,
+    /// The first process, in the core's pid namespace.
+    pub(crate) process: Process,
+    /// Whether ending the first process ends all, because they share its pid namespace.
+    pub(crate) own_pid_namespace: bool,
+    /// Its groups, one for each hierarchy.
+    pub(crate) cgroups: Vec<PathBuf>,
+}
+
+impl Record {
+    pub(crate) fn new(process: Process, own_pid_namespace: bool, cgroups: Vec<PathBuf>) -> Self {
+        Self { version: VERSION, process, own_pid_namespace, cgroups }
+    }
+
+    /// Writes it with one write(2), so that a crash leaves all or nothing.
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        let text =
+            serde_json::to_vec(self).map_err(io::Error::from).or_fail("write the record", path.display())?;
+        let file = File::create_new(&path).and_then(|mut file| file.write_all(&text));
+        file.or_fail("write the record", path.display())
+    }
+
+    /// Reads it; `None` if there is none, or only the trace of a crash before it was written.
+    pub(crate) fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(FILE);
+        let unreadable = |cause: String| {
+            Error::new(ErrorCode::RecordUnreadable, "read the backend's record")
+                .on(path.display())
+                .because(cause)
+        };
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(explain(&error))),
+            Ok(text) if text.is_empty() => return Ok(None),
+            Ok(text) => text,
+        };
+        let record: Self = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+        match record.version {
+            VERSION => Ok(Some(record)),
+            other => Err(unreadable(format!("version {other}, and this release reads version {VERSION}"))),
+        }
+    }
+
+    /// Removes it, if it is there.
+    pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+        remove_if_there(&directory.join(FILE))
+    }
+}
+
+/// Removes a file that may be gone already.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("nucleus-record-{name}-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_can_be_removed_twice() {
+        let directory = directory("round");
+        let record = Record::new(Process { pid: 7, start_time: 8 }, true, vec!["/sys/fs/cgroup/x".into()]);
+        record.write(&directory).unwrap();
+        assert_eq!(Record::read(&directory).unwrap(), Some(record));
+        Record::remove(&directory).unwrap();
+        Record::remove(&directory).unwrap();
+        assert_eq!(Record::read(&directory).unwrap(), None);
+        fs::remove_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn a_later_version_is_refused_and_an_empty_file_is_no_record() {
+        let directory = directory("version");
+        fs::write(directory.join(FILE), "").unwrap();
+        assert_eq!(Record::read(&directory).unwrap(), None);
+        let later =
+            r#"{"version":9,"process":{"pid":1,"start_time":1},"own_pid_namespace":true,"cgroups":[]}"#;
+        fs::write(directory.join(FILE), later).unwrap();
+        let error = Record::read(&directory).unwrap_err();
+        assert_eq!(error.code, ErrorCode::RecordUnreadable);
+        assert!(error.to_string().contains("version 9"), "{error}");
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

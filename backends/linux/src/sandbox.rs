@@ -1,0 +1,187 @@
+//! The parent's side of `sandbox`: one clone3 makes all, and the ledger knows of it.
+//!
+//! The child begins to build at once, while we make its cgroups: it waits only where it needs what we do (its id maps,
+//! its cgroups, the network). What it builds is seen by nobody before `create`, and dies with it.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nucleus_abi::{Descriptors, Effect, Error, Ledger, Process, Reply, Result, SandboxReply, SandboxRequest};
+use nucleus_sys::Pid;
+use nucleus_sys::clone::{Child, Clone3};
+use nucleus_sys::id_map::SetGroups;
+use nucleus_sys::namespace::{Namespace, NamespaceSet};
+use nucleus_sys::procfs::{ProcBase, ProcFs};
+use nucleus_sys::signal::Signal;
+use nucleus_sys::socket::Socket;
+
+use crate::cgroups::{self, Group, KillBy, Version};
+use crate::config::Configuration;
+use crate::fault::{OrFail, system};
+use crate::gate::{self, Message, Word};
+use crate::init::{self, Inside};
+use crate::joining::ForTheChild;
+use crate::record::Record;
+use crate::{identity, intermediate, sources, start};
+
+/// Makes the sandbox.
+pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
+    let configuration = Configuration::parse(request.config.get(), &request.beyond)?;
+    let kill_by = kill_by(&configuration);
+    let groups = cgroups::groups(request.cgroup.as_ref(), &configuration.limits, kill_by)?;
+    let mut ledger = ledger(request, descriptors)?;
+    record_groups(&mut ledger, &groups)?;
+    let (outer, inner) = Socket::pair().or_fail("make the gate", request.id.as_str())?;
+    let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
+    let gates = Gates { outer: Cell::new(Some(outer)), inner: Cell::new(Some(inner)) };
+    let unified = make_unified(&groups)?;
+    let inside = Inside {
+        configuration: &configuration,
+        sources: sources::open(&configuration, request, descriptors)?,
+        joins: sources::namespaces(&configuration)?,
+        groups: &groups,
+        start: start::make(&request.directory)?,
+        errors: errors.into(),
+        stdio: stdio(request, descriptors)?,
+        id: request.id.as_str(),
+    };
+    let child = Unfinished(Some(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?));
+    let (outer, inner) = gates.both();
+    let process = equip(child.get(), &configuration, &groups, &outer)?;
+    ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
+    Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups))
+        .write(&request.directory)?;
+    hand_over(&inner, process, child, failure.as_fd())?;
+    Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
+}
+
+fn kill_by(configuration: &Configuration) -> KillBy {
+    // In a joined pid namespace the first process is not the one whose end ends all.
+    if configuration.namespaces.new.contains(NamespaceSet::PID) {
+        KillBy::PidNamespace
+    } else {
+        KillBy::Cgroup
+    }
+}
+
+fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledger> {
+    let ledger = descriptors.get(request.ledger)?.try_clone_to_owned();
+    Ok(Ledger::new(File::from(ledger.or_fail("duplicate the ledger", request.id.as_str())?)))
+}
+
+fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let effect = Effect::Cgroup { directories: cgroups::directories(groups) };
+    ledger.record(&effect).or_fail("write the ledger", "the container's cgroups")
+}
+
+fn stdio<'a>(request: &SandboxRequest, descriptors: Descriptors<'a>) -> Result<[BorrowedFd<'a>; 3]> {
+    let [input, output, error] = request.stdio;
+    Ok([descriptors.get(input)?, descriptors.get(output)?, descriptors.get(error)?])
+}
+
+/// The group of cgroup v2 comes first: the child is born in it.
+fn make_unified(groups: &[Group]) -> Result<Option<cgroups::Made>> {
+    groups.iter().find(|group| group.version() == Version::V2).map(Group::make).transpose()
+}
+
+/// Both ends of the gate on both sides of the clone. The child's copy of the outer end would keep the gate open for ever.
+struct Gates {
+    outer: Cell<Option<Socket>>,
+    inner: Cell<Option<Socket>>,
+}
+
+impl Gates {
+    fn inner_only(&self) -> Socket {
+        drop(self.outer.take());
+        self.inner.take().expect("the child takes it once")
+    }
+
+    fn both(self) -> (Socket, Socket) {
+        let ends = self.outer.into_inner().zip(self.inner.into_inner());
+        ends.expect("the child took its own copies")
+    }
+}
+
+fn clone(inside: Inside<'_>, gates: &Gates, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
+    let wanted = &inside.configuration.namespaces;
+    let mut namespaces = wanted.new - NamespaceSet::CGROUP;
+    if !wanted.offsets.is_empty() {
+        namespaces -= NamespaceSet::TIME;
+    }
+    if let Some(user) = inside.joins.iter().position(|target| target.kind == Namespace::User) {
+        return intermediate::clone(inside, user, namespaces, cgroup, || gates.inner_only());
+    }
+    let entered = ForTheChild::enter(&inside.joins, wanted)?;
+    let args = Clone3 { namespaces, cgroup, ..Clone3::default() };
+    let child = nucleus_sys::clone::spawn(args, move || init::run(inside, gates.inner_only()));
+    drop(entered);
+    child.map_err(|error| clone_failed(&error, namespaces))
+}
+
+fn clone_failed(error: &std::io::Error, namespaces: NamespaceSet) -> Error {
+    let names: Vec<_> = namespaces.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    let failed = system("start the container's first process", error);
+    match error.kind() {
+        std::io::ErrorKind::ResourceBusy => failed.hint(
+            "a thread holds locks that the container's process would inherit: a plugin or library started it",
+        ),
+        _ if failed.hint.is_none() && !names.is_empty() => {
+            failed.on(format!("namespaces {}", names.join(", ")))
+        }
+        _ => failed,
+    }
+}
+
+/// A child that is killed and reaped unless it is handed over.
+struct Unfinished(Option<Child>);
+
+impl Unfinished {
+    fn get(&self) -> &Child {
+        self.0.as_ref().expect("it is there until it is handed over")
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.take() {
+            let _ = child.pidfd.send_signal(Signal::KILL);
+            let _ = child.pidfd.wait();
+        }
+    }
+}
+
+/// Does what only the parent can do for the child.
+fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &Socket) -> Result<Process> {
+    let adjustment = configuration.process.oom_score_adj;
+    if adjustment.is_some() || configuration.namespaces.ids.is_some() {
+        let proc = ProcFs::open().or_fail("open the host's procfs", "/proc")?;
+        adjustment.map_or(Ok(()), |value| adjust_oom_score(&proc, child.pid, value))?;
+        if let Some(maps) = &configuration.namespaces.ids {
+            nucleus_sys::id_map::write_maps(&proc, child.pid, &maps.users, &maps.groups, SetGroups::Allow)
+                .or_fail("write the id maps of the user namespace", "uid_map and gid_map")?;
+            gate::tell(gate, Word::Mapped)?;
+        }
+    }
+    for group in groups.iter().filter(|group| group.version() == Version::V1) {
+        group.make()?.put(child.pid)?;
+    }
+    identity::of(child.pid)
+        .or_fail("read the start time of the container's first process", child.pid.as_raw_nonzero())
+}
+
+fn adjust_oom_score(proc: &ProcFs, process: Pid, value: i32) -> Result<()> {
+    proc.write(ProcBase::Process(process), "oom_score_adj", value.to_string().as_bytes())
+        .or_fail("adjust the out-of-memory score", value)
+}
+
+/// Puts what `create` needs into the gate itself, so that it need not look for the process by its id.
+fn hand_over(inner: &Socket, process: Process, mut child: Unfinished, failure: BorrowedFd<'_>) -> Result<()> {
+    let message = Message::Process { pid: process.pid };
+    gate::send(inner, &message, &[child.get().pidfd.as_fd(), failure])?;
+    child.0 = None;
+    Ok(())
+}

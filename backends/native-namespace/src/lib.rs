@@ -1,0 +1,69 @@
+//! The `native-namespace` backend: kernel namespaces, cgroups, seccomp and Landlock, as root.
+//!
+//! All the work is the engine's ([`nucleus_linux`]); this crate gives it a name, a rank and a place among the plugins that
+//! are linked into the program. The crate `nucleus-native-namespace-plugin` beside it is the same code as a loadable plugin.
+
+#![deny(unsafe_code)]
+
+use nucleus_abi::{
+    Backend, CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Description, Descriptors, Done,
+    ExitStatus, Kind, Reply, ReportRequest, Result, SCHEMA, SandboxReply, SandboxRequest, SignalRequest,
+    StateReply, WaitRequest,
+};
+
+/// The name by which profiles choose it.
+pub const ID: &str = "native-namespace";
+/// Under `backend: auto` it is taken before all others that can enforce the plan: nothing stands between the workload
+/// and the kernel, and it starts fastest.
+const RANK: i32 = 100;
+
+/// The backend.
+#[derive(Debug, Clone, Copy)]
+pub struct NativeNamespace;
+
+impl Backend for NativeNamespace {
+    fn description(&self) -> Description {
+        Description {
+            id: ID.to_owned(),
+            kind: Kind::Backend,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            schemas: (SCHEMA, SCHEMA),
+            rank: RANK,
+        }
+    }
+
+    fn report(&self, request: &ReportRequest) -> Result<CapabilityReport> {
+        Ok(nucleus_linux::report(request))
+    }
+
+    fn sandbox(&self, request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
+        nucleus_linux::sandbox(request, descriptors)
+    }
+
+    fn create(&self, request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
+        nucleus_linux::create(request, descriptors)
+    }
+
+    fn start(&self, request: &ContainerRequest) -> Result<Done> {
+        nucleus_linux::start(request)
+    }
+
+    fn wait(&self, request: &WaitRequest, descriptors: Descriptors<'_>) -> Result<ExitStatus> {
+        nucleus_linux::wait(request, descriptors)
+    }
+
+    fn state(&self, request: &ContainerRequest) -> Result<StateReply> {
+        nucleus_linux::state(request)
+    }
+
+    fn signal(&self, request: &SignalRequest) -> Result<Done> {
+        nucleus_linux::signal(request)
+    }
+
+    fn delete(&self, request: &ContainerRequest) -> Result<Done> {
+        nucleus_linux::delete(request)
+    }
+}
+
+// In the loadable form this registers with that library's own copy of `inventory`, which nobody asks: harmless.
+nucleus_abi::link_backend!(NativeNamespace);

@@ -1,0 +1,5 @@
+//! Containers through the whole protocol: sandbox, create, start, wait, delete.
+
+mod harness;
+mod isolation;
+mod life;
