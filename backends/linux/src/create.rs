@@ -19,7 +19,7 @@ struct Heard {
 pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
     let gate = descriptors.get(request.gate)?;
     let speaking = gate.try_clone_to_owned().or_fail("duplicate the gate", &request.id)?;
-    gate::tell(&Socket::from(speaking), Word::Go)?;
+    gate::tell(&Socket::from(speaking), Word::Go, &[])?;
     let mut heard = Heard::default();
     while let Some((message, descriptors)) = gate::receive(gate)? {
         heard.take(message, descriptors)?;

@@ -16,7 +16,9 @@ use crate::fault::OrFail;
 pub(crate) enum Word {
     /// The id maps of its user namespace are written.
     Mapped,
-    /// Cgroups and network are in place: build, and become the workload.
+    /// The groups of cgroup v1 are made and limited: enter them, by the descriptors that come with this word.
+    Enter,
+    /// The network is in place: build, and become the workload.
     Go,
 }
 
@@ -24,6 +26,7 @@ impl Word {
     const fn byte(self) -> &'static [u8] {
         match self {
             Self::Mapped => b"m",
+            Self::Enter => b"e",
             Self::Go => b"g",
         }
     }
@@ -42,17 +45,17 @@ pub(crate) enum Message {
 }
 
 /// Tells the waiting process. It may have failed and left: its last message says why, so that is no error here.
-pub(crate) fn tell(gate: &Socket, word: Word) -> Result<()> {
-    match gate.send(word.byte(), &[]) {
+pub(crate) fn tell(gate: &Socket, word: Word, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    match gate.send(word.byte(), descriptors) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
         result => result.or_fail("speak to the waiting process", "the gate"),
     }
 }
 
-/// Waits for a word. `None`: nobody is there any more to say it.
-pub(crate) fn hear(gate: &Socket, word: Word) -> Result<Option<()>> {
+/// Waits for a word and what comes with it. `None`: nobody is there any more to say it.
+pub(crate) fn hear(gate: &Socket, word: Word) -> Result<Option<Vec<OwnedFd>>> {
     match gate.recv().or_fail("wait at the gate", "the gate")? {
-        Received::Message(bytes, _) if bytes == word.byte() => Ok(Some(())),
+        Received::Message(bytes, descriptors) if bytes == word.byte() => Ok(Some(descriptors)),
         Received::Message(..) => Err(Error::new(ErrorCode::Protocol, "understand the word at the gate")),
         Received::Closed => Ok(None),
     }

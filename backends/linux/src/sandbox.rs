@@ -163,11 +163,16 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
         if let Some(maps) = &configuration.namespaces.ids {
             nucleus_sys::id_map::write_maps(&proc, child.pid, &maps.users, &maps.groups, SetGroups::Allow)
                 .or_fail("write the id maps of the user namespace", "uid_map and gid_map")?;
-            gate::tell(gate, Word::Mapped)?;
+            gate::tell(gate, Word::Mapped, &[])?;
         }
     }
-    for group in groups.iter().filter(|group| group.version() == Version::V1) {
-        group.make()?.put(child.pid)?;
+    let doors = groups
+        .iter()
+        .filter(|group| group.version() == Version::V1)
+        .map(|group| group.make()?.door())
+        .collect::<Result<Vec<_>>>()?;
+    if !doors.is_empty() {
+        gate::tell(gate, Word::Enter, &doors.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     }
     identity::of(child.pid)
         .or_fail("read the start time of the container's first process", child.pid.as_raw_nonzero())

@@ -16,7 +16,7 @@ use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Result};
 use crate::config::Limits;
 use crate::fault::unsupported;
 
-pub(crate) use group::{Group, Made, Version};
+pub(crate) use group::{Group, Made, Version, enter};
 pub(crate) use layout::Layout;
 pub(crate) use members::{kill_all, open_members};
 

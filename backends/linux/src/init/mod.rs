@@ -26,7 +26,7 @@ use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::socket::Socket;
 use nucleus_sys::terminal::Pty;
 
-use crate::cgroups::Group;
+use crate::cgroups::{self, Group, Version};
 use crate::config::{Access, Configuration, Content, Mount};
 use crate::gate::{self, Message, Word};
 use crate::joining::{Target, is_for_parent};
@@ -84,7 +84,9 @@ enum Step<'c> {
     Cover,
     /// The root becomes read-only, by its descriptor, after the places for mounts were made in it.
     SealRoot,
-    /// Wait until cgroups and network are in place, and the core says "go".
+    /// Enter the groups of cgroup v1 when they are made and limited; in one of v2 we were born.
+    EnterGroups,
+    /// Wait until the network is in place, and the core says "go".
     AwaitGo,
     /// The cgroup namespace: its root is where the process stands when it is made (`cgroup_namespaces(7)`).
     CgroupNamespace,
@@ -95,7 +97,7 @@ enum Step<'c> {
 }
 
 /// The steps of a container, in order.
-fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target]) -> Vec<Step<'c>> {
+fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Group]) -> Vec<Step<'c>> {
     let namespaces = &configuration.namespaces;
     let own = |set| namespaces.new.contains(set);
     let mut steps = vec![Step::Hide];
@@ -107,7 +109,11 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target]) -> Vec<Step<
     if own(NamespaceSet::NETWORK) {
         steps.push(Step::Loopback);
     }
-    let mut late = vec![Step::AwaitGo];
+    let mut late = Vec::new();
+    if groups.iter().any(|group| group.version() == Version::V1) {
+        late.push(Step::EnterGroups);
+    }
+    late.push(Step::AwaitGo);
     if own(NamespaceSet::CGROUP) {
         late.push(Step::CgroupNamespace);
     }
@@ -205,13 +211,14 @@ impl<'a> Build<'a> {
     fn all(&mut self, joins: &'a [Target]) -> std::result::Result<(), Leave> {
         // Modes are given exactly where files are made; the workload's own mask is set at the end.
         nucleus_sys::process::set_umask(nucleus_sys::Mode::empty());
-        steps(self.configuration, joins).into_iter().try_for_each(|step| self.step(step))
+        steps(self.configuration, joins, self.groups).into_iter().try_for_each(|step| self.step(step))
     }
 
     fn step(&mut self, step: Step<'a>) -> std::result::Result<(), Leave> {
         match step {
-            Step::AwaitMaps => return self.hear(Word::Mapped),
-            Step::AwaitGo => return self.hear(Word::Go),
+            Step::AwaitMaps => return self.hear(Word::Mapped).map(drop),
+            Step::AwaitGo => return self.hear(Word::Go).map(drop),
+            Step::EnterGroups => return self.enter_groups(),
             Step::Hide => namespaces::hide(),
             Step::BecomeRoot => namespaces::become_root(),
             Step::Join(target) => target.join(),
@@ -235,8 +242,13 @@ impl<'a> Build<'a> {
         .map_err(Leave::from)
     }
 
-    fn hear(&self, word: Word) -> std::result::Result<(), Leave> {
+    fn hear(&self, word: Word) -> std::result::Result<Vec<OwnedFd>, Leave> {
         gate::hear(&self.gate, word)?.ok_or(Leave::Abandoned)
+    }
+
+    fn enter_groups(&self) -> std::result::Result<(), Leave> {
+        let doors = self.hear(Word::Enter)?;
+        doors.iter().try_for_each(|door| cgroups::enter(door.as_fd())).map_err(Leave::from)
     }
 
     fn root_fd(&self) -> BorrowedFd<'_> {

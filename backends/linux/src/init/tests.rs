@@ -23,7 +23,7 @@ fn order(configuration: &Configuration) -> Vec<String> {
         Step::Mount(mount) => mount.target.to_string(),
         other => format!("{other:?}"),
     };
-    steps(configuration, &[]).iter().map(name).collect()
+    steps(configuration, &[], &[]).iter().map(name).collect()
 }
 
 fn every_namespace() -> Value {
