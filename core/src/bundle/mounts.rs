@@ -33,7 +33,7 @@ pub(super) enum MountOrigin {
     Host,
 }
 
-/// All mounts of a plan: the kernel's own, the host's programs and libraries, then volumes and tmpfs by depth.
+/// All mounts of a plan: the kernel's own, the host's programs and libraries, volumes and tmpfs by depth, cgroups.
 pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
     let mut mounts = kernel_mounts(plan.shm.value);
     if let RootfsPlan::HostRuntime { entries } = &plan.rootfs.value {
@@ -45,6 +45,13 @@ pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
     // Parents before children, whichever list they come from.
     own.sort_by_key(|mount| mount.destination.components().count());
     mounts.extend(own);
+    // Last, for it needs the container's cgroups, which are made while the rest is being mounted.
+    mounts.push(kernel(
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["nosuid", "noexec", "nodev", "relatime", "ro"],
+    ));
     mounts
 }
 
@@ -64,7 +71,6 @@ fn kernel_mounts(shm: u64) -> Vec<Mount> {
         ),
         kernel("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         kernel("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-        kernel("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]),
     ]
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::in_root::{InRootPath, Root};
 use nucleus_sys::mount::FsContext;
+use nucleus_sys::process::set_umask;
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::{AtFlags, Gid, Uid};
 use rustix::mount::MountAttrFlags;
@@ -35,10 +36,14 @@ pub(super) struct Owner {
 pub(super) fn private_root(items: &[Item], owner: Owner) -> Result<OwnedFd> {
     let root =
         tmpfs().map_err(|error| failed("make a private root file system", Path::new("tmpfs"), &error))?;
-    for item in items {
+    // The modes below are meant exactly; one call instead of a chmod for each item.
+    let before = set_umask(Mode::empty());
+    let made = items.iter().try_for_each(|item| {
         make(root.as_fd(), item, owner)
-            .map_err(|error| failed("fill the private root file system", item.path(), &error))?;
-    }
+            .map_err(|error| failed("fill the private root file system", item.path(), &error))
+    });
+    set_umask(before);
+    made?;
     chown(root.as_fd(), c"", owner)
         .map_err(|error| failed("give the root to the container", Path::new("/"), &error))?;
     Ok(root)
@@ -55,11 +60,7 @@ fn tmpfs() -> io::Result<OwnedFd> {
 fn make(root: BorrowedFd<'_>, item: &Item, owner: Owner) -> io::Result<()> {
     let path = relative(item.path())?;
     match item {
-        Item::Directory(_, mode) => {
-            rustix::fs::mkdirat(root, &path, Mode::from_raw_mode(*mode))?;
-            // mkdirat(2) is subject to the umask, and never sets the sticky bit for everybody.
-            rustix::fs::chmodat(root, &path, Mode::from_raw_mode(*mode), AtFlags::empty())?;
-        }
+        Item::Directory(_, mode) => rustix::fs::mkdirat(root, &path, Mode::from_raw_mode(*mode))?,
         Item::Link(_, target) => {
             rustix::fs::symlinkat(target.as_path(), root, &path)?;
         }

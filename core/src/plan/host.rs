@@ -44,7 +44,7 @@ pub enum RuntimeKind {
 }
 
 /// Programs and libraries, and the parts of `/etc` without which they do not work. Nothing of a user, no `shadow`.
-const RUNTIME: [&str; 14] = [
+const RUNTIME: [&str; 11] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -53,11 +53,8 @@ const RUNTIME: [&str; 14] = [
     "/lib64",
     "/libx32",
     "/etc/alternatives",
-    "/etc/ca-certificates",
     "/etc/ld.so.cache",
     "/etc/localtime",
-    "/etc/mime.types",
-    "/etc/python3",
     "/etc/ssl/certs",
 ];
 

@@ -1,0 +1,137 @@
+//! `kill -9` at any instant: `gc` removes what is left, without a trace.
+//!
+//! strace injects SIGKILL at a chosen system call of nucleus itself (not of what it starts).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use nucleus_tests::{Host, Nucleus};
+
+use crate::DEV;
+
+/// A workload that runs on after nucleus is dead, unless something ends it.
+const WORKLOAD: [&str; 3] = ["/bin/sh", "-c", "sleep 0.05; exit 0"];
+
+fn call(host: &Host, id: &str) -> Nucleus {
+    let limits = ["--no-tty", "--memory", "64M", "--pids", "16"];
+    host.nucleus("run").profile(DEV).args(["--id", id]).args(limits).command(WORKLOAD)
+}
+
+/// Starts a container and kills nucleus at an invocation of a system call; true when that point was reached.
+fn killed_at(host: &Host, id: &str, filter: &[String]) -> bool {
+    let strace = ["strace", "-o", "/dev/null"].map(str::to_owned);
+    let output =
+        call(host, id).through(strace.iter().chain(filter)).timeout(Duration::from_secs(30)).output();
+    // strace ends the way its child ended.
+    assert!(output.signal() == Some(9) || output.code() == Some(0), "{filter:?}\n{output}");
+    output.signal() == Some(9)
+}
+
+fn clean_up_and_check(host: &Host, point: &str) {
+    let output = host.nucleus("gc").output();
+    assert_eq!(output.code(), Some(0), "gc after a kill at {point}\n{output}");
+    let leaks = host.leaks();
+    assert!(leaks.is_empty(), "left after a kill at {point}:\n  {}", leaks.join("\n  "));
+}
+
+/// One system call of an undisturbed run.
+struct Point {
+    name: String,
+    /// How many of its kind came before, itself included: strace counts that way.
+    count: usize,
+    /// Whether it adds an entry to the ledger.
+    is_ledger_entry: bool,
+}
+
+impl Point {
+    /// Kills nucleus as it enters this call, in a run of its own; true when the run came so far.
+    fn kill(&self, host: &Host) -> bool {
+        let filter = ["-e".to_owned(), format!("inject={}:signal=KILL:when={}", self.name, self.count)];
+        let reached = killed_at(host, &host.fresh_id(), &filter);
+        clean_up_and_check(host, &format!("{} number {}", self.name, self.count));
+        reached
+    }
+}
+
+/// The system calls of an undisturbed run, in order. The first, execve, is strace's own and left out.
+fn points(host: &Host) -> Vec<Point> {
+    let log = host.path("strace");
+    let strace = ["strace".into(), "-y".into(), "-o".into(), log.clone().into_os_string()];
+    call(host, &host.fresh_id()).through(strace).output().assert_success();
+    let mut counts = BTreeMap::<String, usize>::new();
+    let text = fs::read_to_string(&log).expect("strace wrote its log");
+    let calls = text.lines().filter_map(|line| line.split_once('('));
+    let points = calls.filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let points = points.map(|(name, arguments)| {
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        let target = arguments.split(',').next().unwrap_or_default();
+        let is_ledger_entry = name.contains("write") && target.ends_with("/ledger>");
+        Point { name: name.to_owned(), count: *count, is_ledger_entry }
+    });
+    points.filter(|point| point.name != "execve").collect()
+}
+
+/// Once as the entry is about to be written (the effect of the one before is made), and once right after it (its own
+/// effect is not made yet).
+#[test]
+fn nothing_is_left_after_a_kill_around_each_ledger_entry() {
+    let host = Host::enter();
+    let points = points(&host);
+    let entries: Vec<usize> = (0..points.len()).filter(|at| points[*at].is_ledger_entry).collect();
+    assert!(entries.len() >= 3, "a run writes some entries; {} were seen", entries.len());
+    let instants = entries.iter().flat_map(|at| [*at, at + 1]).filter_map(|at| points.get(at));
+    let reached = instants.filter(|point| point.kill(&host)).count();
+    assert!(reached > entries.len(), "only {reached} instants around {} entries were reached", entries.len());
+}
+
+#[test]
+fn nothing_is_left_after_a_kill_at_any_system_call() {
+    let host = Host::enter();
+    let points = points(&host);
+    let step = points.len().div_ceil(60);
+    let reached = points.iter().step_by(step).filter(|point| point.kill(&host)).count();
+    assert!(reached >= 40, "only {reached} instants of {} system calls were reached", points.len());
+}
+
+/// Without `gc` there is something to find: the tests above can fail.
+#[test]
+fn a_killed_run_leaves_something_that_the_next_start_removes() {
+    let host = Host::enter();
+    let shared = crate::open_directory(&host, "shared");
+    let id = host.fresh_id();
+    let run = host.nucleus("run").profile(DEV).args(["--id", &id, "--no-tty", "--volume"]);
+    let run = run.arg(crate::writable(&shared, "/shared"));
+    let mut running = run.command(["/bin/sh", "-c", ": > /shared/ready; sleep 60"]).spawn();
+    running.wait_for_file(&shared.join("ready"));
+    running.signal(rustix::process::Signal::KILL);
+    assert_eq!(running.wait().signal(), Some(9));
+    assert!(!host.leaks_now().is_empty(), "the container's record outlives nucleus");
+    // The next start may be any start.
+    host.shell(DEV, "true").output().assert_success();
+    host.assert_no_leak();
+}
+
+#[test]
+fn gc_says_what_it_removed_and_leaves_the_living_alone() {
+    let host = Host::enter();
+    let shared = crate::open_directory(&host, "shared");
+    let start = |name: &str| {
+        let ready = format!(": > /shared/{name}; read line");
+        let call =
+            host.nucleus("run").profile(DEV).args(["--id", &format!("{}-{name}", host.scope()), "--no-tty"]);
+        let call = call.args(["--volume", &crate::writable(&shared, "/shared")]);
+        let mut running = call.command(["/bin/sh", "-c", &ready]).stdin_open().spawn();
+        running.wait_for_file(&shared.join(name));
+        running
+    };
+    let (mut living, dead) = (start("living"), start("dead"));
+    dead.signal(rustix::process::Signal::KILL);
+    dead.wait();
+    let removed = host.nucleus("gc").args(["--format", "json"]).output().assert_success().json().to_string();
+    assert!(removed.contains("-dead"), "{removed}");
+    assert!(!removed.contains("-living"), "{removed}");
+    drop(living.stdin());
+    living.wait().assert_code(1);
+}

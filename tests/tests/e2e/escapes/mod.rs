@@ -1,0 +1,62 @@
+//! Known escapes, each as a named test. Where a trap could be blunt, a test beside it shows that it falls on a naive
+//! stand-in: what a runtime without the defence would do, a few lines of shell in a mount namespace of their own.
+
+mod capabilities;
+mod descriptors;
+mod executable;
+mod interfaces;
+mod links;
+mod masks;
+mod setuid;
+mod targets;
+mod terminal;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use nucleus_tests::canary::Canary;
+use nucleus_tests::rootfs::Rootfs;
+use nucleus_tests::{Host, Nucleus};
+
+use crate::DEV;
+
+/// A directory of the host, with a file in it, that traps lead to.
+struct Bait {
+    path: PathBuf,
+    canaries: [Canary; 2],
+}
+
+impl Bait {
+    fn lay(host: &Host) -> Self {
+        let path = host.path("bait");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("file"), "sings").unwrap();
+        let canaries = [Canary::watch(&path), Canary::watch(path.join("file"))];
+        Self { path, canaries }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path.join("file")
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.canaries.iter().all(Canary::lives)
+    }
+
+    #[track_caller]
+    fn assert_untouched(&self) {
+        self.canaries.iter().for_each(Canary::assert_alive);
+    }
+}
+
+fn in_root(host: &Host, root: &Rootfs, script: &str) -> Nucleus {
+    host.shell(DEV, script).arg("--rootfs").arg(root.path())
+}
+
+/// Runs a naive stand-in for a runtime: a script of `sh`, with paths as its arguments.
+fn stand_in(script: &str, paths: &[&Path]) -> Output {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "/bin/bash", "-c", script, "stand-in"]).args(paths);
+    command.output().expect("start a stand-in")
+}
