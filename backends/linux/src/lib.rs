@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
 mod cgroups;
 pub mod config;
 mod create;

@@ -23,7 +23,7 @@ use crate::gate::{self, Message, Word};
 use crate::init::{self, Inside};
 use crate::joining::ForTheChild;
 use crate::record::Record;
-use crate::{identity, intermediate, sources, start};
+use crate::{aside, identity, intermediate, sources, start};
 
 /// Makes the sandbox.
 pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
@@ -109,6 +109,9 @@ impl Gates {
 fn clone(inside: Inside<'_>, gates: &Gates, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
     let wanted = &inside.configuration.namespaces;
     let mut namespaces = wanted.new - NamespaceSet::CGROUP;
+    if aside::concerns(wanted) {
+        namespaces -= NamespaceSet::NETWORK;
+    }
     if !wanted.offsets.is_empty() {
         namespaces -= NamespaceSet::TIME;
     }
@@ -165,6 +168,10 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
                 .or_fail("write the id maps of the user namespace", "uid_map and gid_map")?;
             gate::tell(gate, Word::Mapped, &[])?;
         }
+    }
+    // The child needs the network first: what sysfs shows depends on it.
+    if aside::concerns(&configuration.namespaces) {
+        gate::tell(gate, Word::Network, &[aside::network()?.as_fd()])?;
     }
     let doors = groups
         .iter()

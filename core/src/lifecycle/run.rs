@@ -97,7 +97,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn to_the_end(&self) -> Result<ExitStatus> {
         let bundle = materialise(&self.examined.plan, self.directory.id(), self.directory.bundle())?;
-        let gate = self.sandbox(bundle)?;
+        let (gate, pid) = self.sandbox(bundle)?;
+        // Written while the backend builds the container, which takes longer.
+        self.record(pid, self.examined.warnings())?;
         let mut created = self.create(&gate)?;
         drop(gate);
         let mut descriptors: Vec<Option<OwnedFd>> = created.descriptors.drain(..).map(Some).collect();
@@ -105,8 +107,7 @@ impl Run<'_> {
         let wait = take(created.document.wait)?;
         let failure = created.document.failure.map(&mut take).transpose()?;
         let console = created.document.console.map(&mut take).transpose()?;
-        self.record(&created.document)?;
-        created.document.warnings.iter().for_each(|warning| (self.warn)(warning));
+        self.record_warnings(pid, &created.document.warnings)?;
         let console = console.as_ref().map(Console::take).transpose()?;
         self.examined.client.start(&self.container())?;
         // The workload runs by now: whatever earlier runs left behind is removed at no cost to its start.
@@ -124,8 +125,9 @@ impl Run<'_> {
         }
     }
 
-    /// Calls `sandbox` with the bundle, whose descriptors are closed on return, and returns the gate.
-    fn sandbox(&self, bundle: Bundle) -> Result<OwnedFd> {
+    /// Calls `sandbox` with the bundle, whose descriptors are closed on return, and returns the gate and the process
+    /// that waits at it.
+    fn sandbox(&self, bundle: Bundle) -> Result<(OwnedFd, u32)> {
         self.make_backend_directory()?;
         let plan = &self.examined.plan;
         let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
@@ -153,7 +155,7 @@ impl Run<'_> {
         };
         let reply = self.examined.client.sandbox(&request, &descriptors)?;
         let mut returned: Vec<Option<OwnedFd>> = reply.descriptors.into_iter().map(Some).collect();
-        Reply::<()>::take(&mut returned, reply.document.gate)
+        Ok((Reply::<()>::take(&mut returned, reply.document.gate)?, reply.document.pid))
     }
 
     fn make_backend_directory(&self) -> Result<()> {
@@ -175,12 +177,20 @@ impl Run<'_> {
         self.examined.client.create(&request, &[gate.as_fd()])
     }
 
-    fn record(&self, created: &CreateReply) -> Result<()> {
+    /// What `create` had to leave out is told, and stays in the record.
+    fn record_warnings(&self, pid: u32, left_out: &[String]) -> Result<()> {
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        for warning in left_out {
+            (self.warn)(warning);
+        }
+        self.record(pid, self.examined.warnings().into_iter().chain(left_out.iter().cloned()).collect())
+    }
+
+    fn record(&self, pid: u32, warnings: Vec<String>) -> Result<()> {
         let description = self.examined.client.description();
-        let mut warnings = self.examined.warnings();
-        warnings.extend(created.warnings.iter().cloned());
-        let process =
-            created.pid.and_then(|pid| Some(Process { pid, start_time: process::start_time(pid).ok()? }));
+        let process = process::start_time(pid).ok().map(|start_time| Process { pid, start_time });
         let plan = serde_json::to_value(&self.examined.rows).map_err(|error| {
             Error::new(ErrorCode::SystemCall, "write the container's record").because(error)
         })?;

@@ -108,7 +108,7 @@ fn process(plan: &Plan, rows: &mut Rows) {
     rows.push("workload.cwd", show(&process.cwd.value), &process.cwd.origin, &[]);
     match process.terminal.value {
         Terminal::Own => {
-            rows.push("workload.terminal", "own", &process.terminal.origin, &[Capability::Terminal])
+            rows.push("workload.terminal", "own", &process.terminal.origin, &[Capability::Terminal]);
         }
         Terminal::Inherited => rows.push("workload.terminal", "none", &process.terminal.origin, &[]),
     }
@@ -172,7 +172,7 @@ fn namespaces(plan: &Plan, rows: &mut Rows) {
             rows.push("network.mode", "none", &plan.network.origin, needs);
         }
         NetworkPlan::Host => {
-            rows.push("network.mode", "host", &plan.network.origin, &[Capability::NetworkHost])
+            rows.push("network.mode", "host", &plan.network.origin, &[Capability::NetworkHost]);
         }
     }
     for (kind, needs) in [

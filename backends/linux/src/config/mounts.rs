@@ -43,6 +43,13 @@ pub enum Content {
     Cgroup,
 }
 
+impl Mount {
+    /// Whether it shows the kernel's devices, and with them those of the network namespace that it is made in.
+    pub fn is_sysfs(&self) -> bool {
+        matches!(&self.content, Content::New(file_system) if file_system.kind == "sysfs")
+    }
+}
+
 /// A new file system.
 #[derive(Debug)]
 pub struct FileSystem {

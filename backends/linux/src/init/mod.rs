@@ -26,6 +26,7 @@ use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::socket::Socket;
 use nucleus_sys::terminal::Pty;
 
+use crate::aside;
 use crate::cgroups::{self, Group, Version};
 use crate::config::{Access, Configuration, Content, Mount};
 use crate::gate::{self, Message, Word};
@@ -62,6 +63,8 @@ enum Step<'c> {
     NewSession,
     /// Host and domain name.
     Name,
+    /// Enter the network namespace that our parent makes meanwhile.
+    EnterNetwork,
     /// The loopback interface of a new network namespace.
     Loopback,
     /// Cut the mount namespace off the host's, so that nothing we mount is seen there.
@@ -106,21 +109,24 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Gr
     }
     steps.extend(joins.iter().filter(|target| !is_for_parent(target.kind, namespaces)).map(Step::Join));
     steps.extend([Step::NewSession, Step::Name]);
-    if own(NamespaceSet::NETWORK) {
+    let mut late = Late::default();
+    if aside::concerns(namespaces) {
+        late.network.extend([Step::EnterNetwork, Step::Loopback]);
+    } else if own(NamespaceSet::NETWORK) {
         steps.push(Step::Loopback);
     }
-    let mut late = Vec::new();
     if groups.iter().any(|group| group.version() == Version::V1) {
-        late.push(Step::EnterGroups);
+        late.cgroups.push(Step::EnterGroups);
     }
-    late.push(Step::AwaitGo);
+    late.cgroups.push(Step::AwaitGo);
     if own(NamespaceSet::CGROUP) {
-        late.push(Step::CgroupNamespace);
+        late.cgroups.push(Step::CgroupNamespace);
     }
     if namespaces.own_mounts() {
         build(configuration, &mut steps, &mut late);
     }
-    steps.append(&mut late);
+    steps.append(&mut late.network);
+    steps.append(&mut late.cgroups);
     steps.push(Step::Sysctls);
     if namespaces.own_mounts() {
         steps.push(Step::Pivot);
@@ -128,16 +134,27 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Gr
     steps
 }
 
-/// `late` goes before the first mount that shows cgroups, else it stays for the end.
-fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: &mut Vec<Step<'c>>) {
+/// What our parent makes while we mount, and what needs it. In this order, for the words at the gate come in this order.
+#[derive(Default)]
+struct Late<'c> {
+    network: Vec<Step<'c>>,
+    cgroups: Vec<Step<'c>>,
+}
+
+/// What is late goes before the first mount that shows it, else it stays for the end.
+fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: &mut Late<'c>) {
     steps.extend([Step::Isolate, Step::AttachRoot, Step::RefuseLinks]);
     let is_dev = |mount: &&Mount| devices::is_dev(&mount.target);
     if !configuration.mounts.iter().any(|mount| is_dev(&mount)) {
         steps.extend([Step::MountDev, Step::PopulateDev]);
     }
     for mount in &configuration.mounts {
-        if matches!(mount.content, Content::Cgroup) {
-            steps.append(late);
+        let shows_cgroups = matches!(mount.content, Content::Cgroup);
+        if shows_cgroups || mount.is_sysfs() {
+            steps.append(&mut late.network);
+        }
+        if shows_cgroups {
+            steps.append(&mut late.cgroups);
         }
         steps.push(Step::Mount(mount));
         // A `/dev` of the host's is left as it is.
@@ -218,6 +235,7 @@ impl<'a> Build<'a> {
         match step {
             Step::AwaitMaps => return self.hear(Word::Mapped).map(drop),
             Step::AwaitGo => return self.hear(Word::Go).map(drop),
+            Step::EnterNetwork => return self.enter_network(),
             Step::EnterGroups => return self.enter_groups(),
             Step::Hide => namespaces::hide(),
             Step::BecomeRoot => namespaces::become_root(),
@@ -244,6 +262,11 @@ impl<'a> Build<'a> {
 
     fn hear(&self, word: Word) -> std::result::Result<Vec<OwnedFd>, Leave> {
         gate::hear(&self.gate, word)?.ok_or(Leave::Abandoned)
+    }
+
+    fn enter_network(&self) -> std::result::Result<(), Leave> {
+        let made = self.hear(Word::Network)?;
+        made.iter().try_for_each(|network| namespaces::enter_network(network.as_fd())).map_err(Leave::from)
     }
 
     fn enter_groups(&self) -> std::result::Result<(), Leave> {

@@ -4,17 +4,18 @@ use serde_json::{Value, json};
 use super::*;
 
 fn configuration(mounts: &Value, namespaces: &Value) -> Configuration {
-    let document = json!({
+    let mut document = json!({
         "ociVersion": "1.2.0",
         "root": {"path": "rootfs", "readonly": true},
         "process": {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
         "mounts": mounts,
-        "linux": {
-            "namespaces": namespaces,
-            "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 10}],
-            "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 10}]
-        }
+        "linux": {"namespaces": namespaces}
     });
+    if namespaces.as_array().unwrap().contains(&json!({"type": "user"})) {
+        let maps = json!([{"containerID": 0, "hostID": 100_000, "size": 10}]);
+        document["linux"]["uidMappings"] = maps.clone();
+        document["linux"]["gidMappings"] = maps;
+    }
     Configuration::parse(&document.to_string(), &Beyond::default()).unwrap()
 }
 
@@ -70,6 +71,21 @@ fn without_cgroups_to_show_the_wait_comes_last() {
     assert_eq!(order[order.len() - 4..], ["AwaitGo", "CgroupNamespace", "Sysctls", "Pivot"]);
     let dev = order.iter().position(|step| step == "MountDev").unwrap();
     assert_eq!(order[dev + 1], "PopulateDev");
+}
+
+#[test]
+fn the_network_is_entered_before_the_first_mount_that_shows_it_and_before_the_cgroups() {
+    let namespaces = json!(["pid", "mount", "network", "cgroup"].map(|kind| json!({ "type": kind })));
+    let mounts = json!([
+        {"destination": "/proc", "type": "proc"},
+        {"destination": "/sys", "type": "sysfs"},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup"}
+    ]);
+    let order = order(&configuration(&mounts, &namespaces));
+    let middle =
+        ["/proc", "EnterNetwork", "Loopback", "/sys", "AwaitGo", "CgroupNamespace", "/sys/fs/cgroup"];
+    let start = order.iter().position(|step| step == "/proc").unwrap();
+    assert_eq!(order[start..start + middle.len()], middle);
 }
 
 #[test]

@@ -67,12 +67,16 @@ impl Resolver<'_> {
     }
 
     fn env(&mut self, terminal: Terminal) -> BTreeMap<String, Decided<EnvPlan>> {
-        let mut env = BTreeMap::from([(
-            "PATH".to_owned(),
-            Decided::new(EnvPlan::Given(defaults::PATH.to_owned()), DEFAULT),
-        )]);
+        let home = match self.profile.workload.user.user {
+            UserRef::Id(id) if id.as_u32() == 0 => "/root",
+            _ => "/",
+        };
+        let default = |name: &str, value: &str| {
+            (name.to_owned(), Decided::new(EnvPlan::Given(value.to_owned()), DEFAULT))
+        };
+        let mut env = BTreeMap::from([default("HOME", home), default("PATH", defaults::PATH)]);
         if terminal == Terminal::Own {
-            env.insert("TERM".to_owned(), Decided::new(EnvPlan::Given(defaults::TERM.to_owned()), DEFAULT));
+            env.extend([default("TERM", defaults::TERM)]);
         }
         for (index, name) in self.profile.workload.env_from.iter().enumerate() {
             let pointer = format!("/workload/envFrom/{index}");
