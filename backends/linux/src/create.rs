@@ -13,6 +13,7 @@ use crate::gate::{self, Message, Word};
 #[derive(Default)]
 struct Heard {
     process: Option<(u32, PidFd, OwnedFd)>,
+    warnings: Vec<String>,
     ready: Option<Ready>,
 }
 
@@ -36,10 +37,11 @@ impl Heard {
     fn take(&mut self, message: Message, descriptors: Vec<OwnedFd>) -> Result<()> {
         let mut descriptors = descriptors.into_iter();
         match message {
-            Message::Process { pid } => {
+            Message::Process { pid, warnings } => {
                 let missing =
                     || Error::new(ErrorCode::Protocol, "take the container's process from the gate");
                 let pidfd = PidFd::from(descriptors.next().ok_or_else(missing)?);
+                self.warnings = warnings;
                 self.process = Some((pid, pidfd, descriptors.next().ok_or_else(missing)?));
             }
             Message::Ready => self.ready = Some(Ready { console: descriptors.next() }),
@@ -67,7 +69,7 @@ impl Heard {
             wait: 0,
             failure: Some(1),
             console: console.as_ref().map(|_| 2),
-            warnings: Vec::new(),
+            warnings: self.warnings,
         };
         let descriptors =
             [pidfd.as_fd().try_clone_to_owned().or_fail("duplicate a pidfd", &request.id)?, failure];

@@ -40,7 +40,7 @@ impl Word {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Message {
     /// Put into the socket by `sandbox` for `create`, with the process's pidfd and the reading end of its failure pipe.
-    Process { pid: u32 },
+    Process { pid: u32, warnings: Vec<String> },
     /// All is built; with the terminal's outer side if there is one. The exec of the last stage closes the socket.
     Ready,
     /// A step failed.

@@ -52,7 +52,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
     Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups))
         .write(&request.directory)?;
-    hand_over(&inner, process, child, failure.as_fd())?;
+    hand_over(&inner, process, configuration.warnings, child, failure.as_fd())?;
     Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
 }
 
@@ -191,8 +191,14 @@ fn adjust_oom_score(proc: &ProcFs, process: Pid, value: i32) -> Result<()> {
 }
 
 /// Puts what `create` needs into the gate itself, so that it need not look for the process by its id.
-fn hand_over(inner: &Socket, process: Process, mut child: Unfinished, failure: BorrowedFd<'_>) -> Result<()> {
-    let message = Message::Process { pid: process.pid };
+fn hand_over(
+    inner: &Socket,
+    process: Process,
+    warnings: Vec<String>,
+    mut child: Unfinished,
+    failure: BorrowedFd<'_>,
+) -> Result<()> {
+    let message = Message::Process { pid: process.pid, warnings };
     gate::send(inner, &message, &[child.get().pidfd.as_fd(), failure])?;
     child.0 = None;
     Ok(())
