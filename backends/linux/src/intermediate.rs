@@ -61,7 +61,8 @@ fn enter_and_clone(
 
 /// The id is the same for the caller, in whose pid namespace the process in between stands.
 fn introduce(inner: &Socket, child: &Child) -> Result<()> {
-    let message = Message::Process { pid: child.pid.as_raw_nonzero().get().cast_unsigned() };
+    let message =
+        Message::Process { pid: child.pid.as_raw_nonzero().get().cast_unsigned(), warnings: Vec::new() };
     gate::send(inner, &message, &[child.pidfd.as_fd()])
 }
 
@@ -70,7 +71,7 @@ fn child(introduced: Option<(Message, Vec<std::os::fd::OwnedFd>)>) -> Result<Chi
         || Error::new(ErrorCode::SystemCall, STEP).because("the process in between ended without a word");
     match introduced {
         Some((Message::Failed(error), _)) => Err(error),
-        Some((Message::Process { pid }, mut descriptors)) if !descriptors.is_empty() => {
+        Some((Message::Process { pid, .. }, mut descriptors)) if !descriptors.is_empty() => {
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
             Ok(Child { pid, pidfd: PidFd::from(descriptors.remove(0)) })
         }
