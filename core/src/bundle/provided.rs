@@ -42,7 +42,7 @@ pub(super) fn with_places(image: OwnedFd, places: &[Place], directory: &Path) ->
         return Ok(image);
     }
     let fail = |path: &Path, error: &io::Error| {
-        Error::new(ErrorCode::SystemCall, "provide a mount point that the image lacks")
+        Error::new(ErrorCode::HostileImage, "provide a mount point that the image lacks")
             .on(path.display())
             .because(error)
     };
@@ -106,6 +106,10 @@ fn longest_existing(image: BorrowedFd<'_>, path: &Path) -> io::Result<(PathBuf, 
                 rest.reverse();
                 return Ok((inside, rest));
             }
+            // A link that leads nowhere stays what it is: providing something in its place would hide what the image does.
+            Err(_) if is_link(image, prefix) => {
+                return Err(io::Error::other("the image has a link there that leads nowhere"));
+            }
             Err(error) => match (prefix.parent(), prefix.file_name()) {
                 (Some(parent), Some(name)) => {
                     rest.push(name.to_owned());
@@ -115,6 +119,11 @@ fn longest_existing(image: BorrowedFd<'_>, path: &Path) -> io::Result<(PathBuf, 
             },
         }
     }
+}
+
+fn is_link(image: BorrowedFd<'_>, path: &Path) -> bool {
+    let Ok(path) = InRootPath::new(path) else { return false };
+    Root::new(image).open_no_follow(&path, OFlags::PATH).is_ok()
 }
 
 /// The path of what is open, as the kernel knows it now.
@@ -201,9 +210,23 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_leads_nowhere_is_refused_and_not_hidden() {
+        let scratch = scratch("dangling");
+        std::os::unix::fs::symlink("/nowhere", scratch.join("image/proc")).unwrap();
+        for place in ["/proc", "/proc/self"] {
+            let error =
+                with_places(image(&scratch), &[directory(place)], &scratch.join("provided")).unwrap_err();
+            assert_eq!(error.code, ErrorCode::HostileImage, "{error}");
+            fs::remove_dir_all(scratch.join("provided")).unwrap();
+        }
+        fs::remove_dir_all(scratch).unwrap();
+    }
+
+    #[test]
     fn a_link_of_the_image_is_followed_inside_it() {
         let scratch = scratch("link");
         std::os::unix::fs::symlink("/srv", scratch.join("image/data")).unwrap();
+        fs::create_dir(scratch.join("image/etc")).unwrap();
         std::os::unix::fs::symlink("/etc", scratch.join("image/host")).unwrap();
         let places = [directory("/data/new"), directory("/host/nucleus-provided")];
         let root = with_places(image(&scratch), &places, &scratch.join("provided")).unwrap();

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::profile::values::DeviceRef;
-use crate::profile::{Io, Profile, Rootfs, Seccomp, Terminal};
+use crate::profile::{Io, Profile, Seccomp, Terminal};
 
 /// Facts of the host that the plan depends on.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +87,7 @@ fn stdin_is_terminal() -> bool {
 
 /// Asks the host what this profile depends on, and nothing else.
 pub fn facts_for(profile: &Profile) -> HostFacts {
-    let host_runtime = matches!(profile.rootfs, Rootfs::HostRuntime(_));
+    let host_runtime = profile.rootfs.directory().is_none();
     HostFacts {
         env: env_of(profile.workload.env_from.iter().map(crate::profile::values::EnvName::as_str)),
         runtime: if host_runtime { runtime_entries() } else { Vec::new() },

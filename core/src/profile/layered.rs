@@ -174,7 +174,9 @@ fn built_in() -> Node {
 /// directory).
 fn resolve_paths(profile: &mut Profile, origins: &Origins) {
     if let Rootfs::Directory(rootfs) = &mut profile.rootfs {
-        rootfs.path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
+        if let Some(path) = &mut rootfs.path {
+            path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
+        }
     }
     if let Seccomp::File(seccomp) = &mut profile.security.seccomp {
         seccomp.file.resolve_in(&directory_of(&origins.of("/security/seccomp/file")));

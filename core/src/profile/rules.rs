@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
-use super::model::{Capabilities, CapabilitySets, IdMapping, NetworkMode, Profile, UserNamespace};
+use super::model::{
+    Capabilities, CapabilitySets, DirectoryRootfs, IdMapping, NetworkMode, Profile, Rootfs, UserNamespace,
+};
 use super::origins::Origins;
 use super::values::{AbsolutePath, CapabilityName};
 
 /// The mistakes of a profile whose fields don't go together.
 pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 6] =
-        [commands, rlimits, mount_targets, networks, id_maps, capability_sets];
+    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 7] =
+        [commands, rlimits, rootfs, mount_targets, networks, id_maps, capability_sets];
     rules.iter().flat_map(|rule| rule(profile, origins)).collect()
 }
 
@@ -21,6 +23,17 @@ fn commands(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
         Diagnostic::new(&origin, "the program of `workload.command` is an empty text", "no program")
     };
     empty.then(mistake).into_iter().collect()
+}
+
+fn rootfs(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
+    let writable =
+        matches!(&profile.rootfs, Rootfs::Directory(DirectoryRootfs { path: None, readonly: false }));
+    let mistake = || {
+        let message = "`rootfs` is the host's programs and libraries, which are always read-only";
+        Diagnostic::new(&origins.of("/rootfs/readonly"), message, "cannot be written to")
+            .help("name a directory as `rootfs.path`, or mount a tmpfs or a volume where the workload writes")
+    };
+    writable.then(mistake).into_iter().collect()
 }
 
 fn rlimits(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {

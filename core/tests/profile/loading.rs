@@ -163,7 +163,7 @@ fn paths_are_relative_to_the_file_that_wrote_them() {
     let path = dir.write("child.yaml", child);
     let profile = loaded(&request(&path)).profile;
     let Rootfs::Directory(rootfs) = &profile.rootfs else { panic!("{:?}", profile.rootfs) };
-    assert_eq!(rootfs.path.as_path(), dir.join("sub/rootfs"));
+    assert_eq!(rootfs.path.as_ref().unwrap().as_path(), dir.join("sub/rootfs"));
     assert!(rootfs.readonly);
     let Seccomp::File(seccomp) = &profile.security.seccomp else { panic!("{:?}", profile.security.seccomp) };
     assert_eq!(seccomp.file.as_path(), dir.join("sub/s.json"));

@@ -190,6 +190,11 @@ pub fn last_cap() -> u8 {
     })
 }
 
+/// The bounding set of the calling thread: what it, or whoever it becomes, can ever hold.
+pub fn bounding() -> CapabilitySet {
+    probe(libc::PR_CAPBSET_READ, 0)
+}
+
 /// Drops all but `keep` from the bounding set. EPERM without `CAP_SETPCAP`, unless nothing is to be dropped.
 pub fn drop_bounding(keep: CapabilitySet) -> io::Result<()> {
     let drop = CapabilitySet::all().difference(keep);

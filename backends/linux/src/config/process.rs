@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::str::FromStr;
 
 use nucleus_abi::Result;
-use nucleus_sys::capability::{Capability, CapabilitySet};
+use nucleus_sys::capability::{Capability, CapabilitySet, bounding};
 use nucleus_sys::terminal::Winsize;
 use oci_spec::runtime::{LinuxCapabilities, PosixRlimit};
 use rustix::process::Resource;
@@ -140,26 +140,32 @@ fn limit(index: usize, entry: &PosixRlimit) -> Result<(Resource, u64, u64)> {
 
 fn capabilities(asked: Option<&LinuxCapabilities>, warnings: &mut Vec<String>) -> Result<Capabilities> {
     let Some(asked) = asked else { return Ok(Capabilities::default()) };
-    let existing = CapabilitySet::all();
-    let mut read = |set: &Option<oci_spec::runtime::Capabilities>| -> Result<CapabilitySet> {
-        let names = set.iter().flatten();
-        let wanted: CapabilitySet = names.map(|name| capability(&name.to_string())).collect::<Result<_>>()?;
-        // The specification: what the kernel does not have is logged and is no error.
-        let unknown = wanted.difference(existing).iter();
-        warnings.extend(
-            unknown.map(|name| format!("config.json: process.capabilities: this kernel has no {name}")),
-        );
-        Ok(wanted.intersection(existing))
+    let read = |set: &Option<oci_spec::runtime::Capabilities>| -> Result<CapabilitySet> {
+        set.iter().flatten().map(|name| capability(&name.to_string())).collect()
     };
-    let bounding = read(asked.bounding())?;
-    let permitted = read(asked.permitted())?;
-    let effective = read(asked.effective())?;
-    let ambient = read(asked.ambient())?;
+    let sets =
+        [read(asked.bounding())?, read(asked.permitted())?, read(asked.effective())?, read(asked.ambient())?];
+    let [bounding, permitted, effective, ambient] = grantable(sets, warnings);
     if !effective.difference(permitted).is_empty() {
         return Err(invalid("process.capabilities.effective", "holds what `permitted` does not"));
     }
     // Engines list ambient capabilities that they do not permit; the kernel drops them, and so do we (as runc).
     Ok(Capabilities { bounding, permitted, effective, ambient: ambient.intersection(permitted) })
+}
+
+/// The specification: what cannot be granted is told and is no error. Nobody can grant what the kernel does not have, or
+/// what is not in the bounding set that the container's process inherits from us.
+fn grantable(sets: [CapabilitySet; 4], warnings: &mut Vec<String>) -> [CapabilitySet; 4] {
+    let asked = CapabilitySet::from_bits(sets.iter().fold(0, |bits, set| bits | set.bits()));
+    if asked.is_empty() {
+        return sets;
+    }
+    let held = bounding();
+    let lacking = asked.difference(held).iter();
+    warnings.extend(
+        lacking.map(|name| format!("{name} is not granted: it is not in the bounding set of nucleus itself")),
+    );
+    sets.map(|set| set.intersection(held))
 }
 
 fn capability(name: &str) -> Result<Capability> {

@@ -1,6 +1,6 @@
 //! The entries of `mounts`: each is made complete, and then attached to a place that was resolved once, by descriptor.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::in_root::{InRootPath, Root};
@@ -72,6 +72,7 @@ fn place(root: Root<'_>, target: &InRootPath, wanted: Shape) -> Result<OwnedFd> 
         return directory(root, target);
     }
     let place = root.create_file(target, Mode::from(0o644)).map_err(|error| missing(target, &error))?;
+    refuse_redirection(root, target, place.as_fd())?;
     match shape(place.as_fd())? {
         Shape::File => Ok(place),
         Shape::Directory => {
@@ -85,7 +86,39 @@ pub(super) fn directory(root: Root<'_>, target: &InRootPath) -> Result<OwnedFd> 
     if is_kernels(target) {
         return kernel_directory(root, target);
     }
-    root.mkdir_all(target, Mode::from(0o755)).map_err(|error| missing(target, &error))
+    let place = root.mkdir_all(target, Mode::from(0o755)).map_err(|error| missing(target, &error))?;
+    refuse_redirection(root, target, place.as_fd())?;
+    Ok(place)
+}
+
+/// Magic numbers of the kernel's own file systems, statfs(2).
+const KERNEL_FILE_SYSTEMS: [i64; 5] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x1cd1];
+
+/// A link of the image must not lead a mount onto `/proc`, `/sys` or `/dev`, where it would lie to whoever looks there
+/// (CVE-2019-16884): only a configuration that names such a place itself may mount there.
+fn refuse_redirection(root: Root<'_>, target: &InRootPath, place: BorrowedFd<'_>) -> Result<()> {
+    let named =
+        target.components().first().is_some_and(|name| matches!(name.as_bytes(), b"dev" | b"proc" | b"sys"));
+    if named {
+        return Ok(());
+    }
+    let kind = rustix::fs::fstatfs(place).or_fail("look at the place for a mount", target)?.f_type;
+    if KERNEL_FILE_SYSTEMS.contains(&i64::from(kind)) || is_on_dev(root, place) {
+        return Err(root::hostile(target, "a link in the image leads it onto a kernel file system"));
+    }
+    Ok(())
+}
+
+fn is_on_dev(root: Root<'_>, place: BorrowedFd<'_>) -> bool {
+    let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).ok().map(|stat| stat.st_dev);
+    let own = |name: &str| {
+        let path = InRootPath::new(name).ok()?;
+        let opened = root.open_no_follow(&path, OFlags::PATH).ok()?;
+        device(opened.as_fd())
+    };
+    // Before `/dev` is mounted it is a directory of the root like any other.
+    let dev = own("dev");
+    dev.is_some() && dev == device(place) && dev != own("/")
 }
 
 /// `/dev`, `/proc` and `/sys` themselves; a link in the image must not stand in for one of them.

@@ -21,20 +21,19 @@ const OWN: [&str; 4] = ["/", "/dev", "/proc", "/sys"];
 
 impl Resolver<'_> {
     pub(super) fn rootfs(&self) -> Decided<RootfsPlan> {
-        let rootfs = match &self.profile.rootfs {
-            Rootfs::HostRuntime(_) => RootfsPlan::HostRuntime { entries: self.facts.runtime.clone() },
-            Rootfs::Directory(directory) => RootfsPlan::Directory(directory.path.as_path().to_owned()),
-        };
-        self.decided("/rootfs", rootfs)
+        match self.profile.rootfs.directory() {
+            None => self.decided("/rootfs", RootfsPlan::HostRuntime { entries: self.facts.runtime.clone() }),
+            Some(path) => self.decided("/rootfs", RootfsPlan::Directory(path.as_path().to_owned())),
+        }
     }
 
     pub(super) fn rootfs_access(&self) -> Decided<Access> {
         match &self.profile.rootfs {
-            Rootfs::HostRuntime(_) => self.decided("/rootfs", Access::ReadOnly),
-            Rootfs::Directory(directory) if directory.readonly => {
-                self.decided("/rootfs/readonly", Access::ReadOnly)
+            Rootfs::Directory(directory) if !directory.readonly => {
+                self.decided("/rootfs/readonly", Access::ReadWrite)
             }
-            Rootfs::Directory(_) => self.decided("/rootfs/readonly", Access::ReadWrite),
+            Rootfs::Directory(_) => self.decided("/rootfs/readonly", Access::ReadOnly),
+            Rootfs::HostRuntime(_) => self.decided("/rootfs", Access::ReadOnly),
         }
     }
 

@@ -17,6 +17,16 @@ pub enum Rootfs {
     Directory(DirectoryRootfs),
 }
 
+impl Rootfs {
+    /// The directory, unless the root is `host-runtime`.
+    pub fn directory(&self) -> Option<&HostPath> {
+        match self {
+            Self::HostRuntime(_) => None,
+            Self::Directory(directory) => directory.path.as_ref(),
+        }
+    }
+}
+
 short_or_map!(Rootfs { HostRuntime(HostRuntime), Directory(DirectoryRootfs) });
 
 /// The word `host-runtime`.
@@ -33,8 +43,9 @@ pub enum HostRuntime {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct DirectoryRootfs {
-    /// The directory; a relative path is relative to the profile file.
-    pub path: HostPath,
+    /// The directory; a relative path is relative to the profile file. Without it, the root is `host-runtime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<HostPath>,
     /// Whether the root cannot be written. Default: true.
     #[serde(default = "read_only")]
     pub readonly: bool,
