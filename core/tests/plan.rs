@@ -177,3 +177,58 @@ fn all_mistakes_of_a_plan_are_reported_at_once() {
     let error = plan("network: {mode: host}\nresources: {memory: unlimited, swap: 1M}\n").unwrap_err();
     assert_eq!(error.also.len(), 3);
 }
+
+#[test]
+fn a_joined_namespace_of_our_own_is_the_hosts_and_is_refused() {
+    let text = format!("{COMMAND}namespaces: {{network: {{path: /proc/self/ns/net}}}}\n");
+    let facts = HostFacts { own_namespaces: ["network"].into(), ..HostFacts::default() };
+    let error = resolve(&Scratch::new(&text).load(vec![]), &facts).unwrap_err();
+    assert!(error.cause.unwrap().contains("namespace of nucleus itself"));
+    assert!(plan(&text).is_ok(), "somebody else's may be joined");
+}
+
+#[test]
+fn facts_tell_our_own_namespaces_from_others() {
+    let text = format!(
+        "{COMMAND}namespaces: {{ipc: {{path: /proc/self/ns/ipc}}, uts: {{path: /proc/self/ns/net}}}}\n"
+    );
+    let loaded = Scratch::new(&text).load(vec![]);
+    let facts = nucleus_core::plan::facts_for(&loaded.profile);
+    assert_eq!(facts.own_namespaces.into_iter().collect::<Vec<_>>(), ["ipc"]);
+}
+
+#[test]
+fn nothing_is_set_in_a_namespace_that_belongs_to_somebody_else() {
+    let joined = plan(&format!("{COMMAND}namespaces: {{uts: {{path: /x}}, ipc: {{path: /y}}}}\n")).unwrap();
+    assert!(joined.process.hostname.is_none());
+    let with_name = "workload: {command: [x], hostname: web}\nnamespaces: {uts: {path: /x}}\n";
+    assert!(plan(with_name).unwrap_err().cause.unwrap().contains("its owner's"));
+    let error = mistake("namespaces: {ipc: {path: /y}}\nsecurity: {sysctls: {kernel.shmmax: \"1\"}}\n");
+    assert!(error.cause.unwrap().contains("which is joined"));
+}
+
+#[test]
+fn a_joined_mount_namespace_promises_nothing_of_ours() {
+    let plan = plan(&format!("{COMMAND}namespaces: {{mount: {{path: /x}}}}\n")).unwrap();
+    let needed = needs(&rows(&plan));
+    for capability in
+        [Capability::MaskedPaths, Capability::ReadonlyPaths, Capability::RootfsReadonly, Capability::Rootfs]
+    {
+        assert!(!needed.contains(&capability), "{capability}");
+    }
+    mistake("namespaces: {mount: {path: /x}}\nmounts: {tmpfs: [{target: /t}]}\n");
+}
+
+#[test]
+fn a_workload_that_may_mount_has_no_read_only_promises_without_landlock() {
+    use nucleus_abi::{CapabilityReport, Verdict};
+    use nucleus_core::plan::without_what_is_undermined;
+    let all = || CapabilityReport::of(&Capability::ALL, |_| Verdict::yes("the test"));
+    let sets = |landlock: &str| {
+        let text = format!("{COMMAND}security: {{capabilities: [SYS_ADMIN], landlock: {landlock}}}\n");
+        without_what_is_undermined(&plan(&text).unwrap(), all())
+    };
+    assert!(matches!(sets("off").verdict(Capability::MaskedPaths), Verdict::No { .. }));
+    assert!(matches!(sets("off").verdict(Capability::Pids), Verdict::Yes { .. }));
+    assert!(matches!(sets("default").verdict(Capability::MaskedPaths), Verdict::Yes { .. }));
+}

@@ -3,24 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{ContainerId, Error, ErrorCode, Result};
+use nucleus_abi::{Error, ErrorCode, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::identity::ResolvedUser;
 use super::mounts::Mount;
 use crate::plan::{
-    Access, CapabilitySets, Decided, IoRateKind, NetworkPlan, Plan, RlimitPlan, SeccompPlan, Terminal,
-    TimeOffsets,
+    Access, CapabilitySets, Decided, IoRateKind, NetworkPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan,
+    Terminal, TimeOffsets,
 };
 
 /// The version of the runtime specification that the document follows.
 const OCI_VERSION: &str = "1.2.0";
-
-/// The path of a container's cgroup below the root of each hierarchy.
-pub(crate) fn cgroup_path(id: &ContainerId) -> PathBuf {
-    Path::new("/nucleus").join(id.as_str())
-}
 
 /// Writes the plan as `config.json`. `mounts` are the plan's, `user` its user with every name resolved.
 ///
@@ -28,11 +23,11 @@ pub(crate) fn cgroup_path(id: &ContainerId) -> PathBuf {
 /// `plan-invalid` when a path is not UTF-8: JSON cannot hold it.
 pub(super) fn config_json(
     plan: &Plan,
-    id: &ContainerId,
+    cgroup: &Path,
     mounts: &[Mount],
     user: &ResolvedUser,
 ) -> Result<Box<RawValue>> {
-    serde_json::value::to_raw_value(&config(plan, id, mounts, user)).map_err(|error| {
+    serde_json::value::to_raw_value(&config(plan, cgroup, mounts, user)).map_err(|error| {
         Error::new(ErrorCode::PlanInvalid, "write the bundle's config.json")
             .because(error)
             .hint("use paths that are UTF-8")
@@ -44,8 +39,10 @@ pub(super) fn config_json(
 struct Config<'a> {
     oci_version: &'static str,
     process: Process<'a>,
-    root: Root,
-    hostname: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<Root>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     domainname: Option<&'a str>,
     mounts: &'a [Mount],
@@ -113,7 +110,7 @@ struct Linux<'a> {
     time_offsets: Option<Offsets>,
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     sysctl: std::collections::BTreeMap<&'a str, &'a str>,
-    cgroups_path: PathBuf,
+    cgroups_path: &'a Path,
     resources: Resources<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seccomp: Option<&'a RawValue>,
@@ -215,16 +212,22 @@ struct Throttle {
     rate: u64,
 }
 
-fn config<'a>(plan: &'a Plan, id: &ContainerId, mounts: &'a [Mount], user: &'a ResolvedUser) -> Config<'a> {
+fn config<'a>(plan: &'a Plan, cgroup: &'a Path, mounts: &'a [Mount], user: &'a ResolvedUser) -> Config<'a> {
     Config {
         oci_version: OCI_VERSION,
         process: process(plan, user),
-        root: Root { path: "rootfs", readonly: plan.rootfs_access.value == Access::ReadOnly },
-        hostname: &plan.process.hostname.value,
+        root: root(plan),
+        hostname: plan.process.hostname.as_ref().map(|name| name.value.as_str()),
         domainname: plan.process.domainname.as_ref().map(|name| name.value.as_str()),
         mounts,
-        linux: linux(plan, id),
+        linux: linux(plan, cgroup),
     }
+}
+
+/// A joined mount namespace has a root of its own.
+fn root(plan: &Plan) -> Option<Root> {
+    let readonly = plan.rootfs_access.value == Access::ReadOnly;
+    (plan.rootfs.value != RootfsPlan::Joined).then_some(Root { path: "rootfs", readonly })
 }
 
 fn process<'a>(plan: &'a Plan, user: &'a ResolvedUser) -> Process<'a> {
@@ -266,7 +269,7 @@ fn rlimit(kind: &str, limit: RlimitPlan) -> Rlimit<'_> {
     Rlimit { kind, soft: limit.soft.unwrap_or(u64::MAX), hard: limit.hard.unwrap_or(u64::MAX) }
 }
 
-fn linux<'a>(plan: &'a Plan, id: &ContainerId) -> Linux<'a> {
+fn linux<'a>(plan: &'a Plan, cgroup: &'a Path) -> Linux<'a> {
     let mappings = |maps: &[crate::plan::IdMapping]| {
         maps.iter().map(|map| Mapping { container: map.container, host: map.host, size: map.size }).collect()
     };
@@ -282,7 +285,7 @@ fn linux<'a>(plan: &'a Plan, id: &ContainerId) -> Linux<'a> {
             .iter()
             .map(|(name, value)| (name.as_str(), value.value.as_str()))
             .collect(),
-        cgroups_path: cgroup_path(id),
+        cgroups_path: cgroup,
         resources: resources(plan),
         seccomp: match &plan.security.seccomp.value {
             SeccompPlan::Unconfined => None,
@@ -302,7 +305,7 @@ fn namespaces(plan: &Plan) -> Vec<Namespace<'_>> {
     if plan.namespaces.user.is_some() || joined.contains_key("user") {
         kinds.push("user");
     }
-    if plan.namespaces.time.is_some() {
+    if plan.namespaces.time.is_some() || joined.contains_key("time") {
         kinds.push("time");
     }
     kinds

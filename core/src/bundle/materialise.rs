@@ -27,8 +27,8 @@ pub struct Bundle {
     pub path: PathBuf,
     /// The content of `config.json`.
     pub config: Box<RawValue>,
-    /// The root file system.
-    pub rootfs: OwnedFd,
+    /// The root file system, unless a joined mount namespace has one.
+    pub rootfs: Option<OwnedFd>,
     /// Sources of bind mounts, opened once, by their index among the mounts.
     pub sources: BTreeMap<usize, OwnedFd>,
 }
@@ -38,17 +38,17 @@ pub struct Bundle {
 /// # Errors
 /// `host-unfit` for a source that cannot be opened, naming the profile's line; `plan-invalid` for a user that the image
 /// does not know; `system-call` for the rest.
-pub fn materialise(plan: &Plan, id: &ContainerId, path: PathBuf) -> Result<Bundle> {
+pub fn materialise(plan: &Plan, cgroup: &Path, path: PathBuf) -> Result<Bundle> {
     let mounts = mounts(plan);
     let sources = open_sources(plan, &mounts)?;
     let rootfs = open_rootfs(plan, &mounts)?;
-    let image = matches!(plan.rootfs.value, RootfsPlan::Directory(_)).then_some(&rootfs);
+    let image = rootfs.as_ref().filter(|_| matches!(plan.rootfs.value, RootfsPlan::Directory(_)));
     let user = resolve_user(plan, image)?;
-    let config = config_json(plan, id, &mounts, &user)?;
+    let config = config_json(plan, cgroup, &mounts, &user)?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
     })?;
-    let rootfs = provide_places(plan, rootfs, &mounts, &sources, &path)?;
+    let rootfs = rootfs.map(|rootfs| provide_places(plan, rootfs, &mounts, &sources, &path)).transpose()?;
     Ok(Bundle { path, config, rootfs, sources })
 }
 
@@ -59,15 +59,16 @@ fn write(path: &Path, config: &RawValue) -> io::Result<()> {
     std::fs::write(path.join("config.json"), config.get())
 }
 
-fn open_rootfs(plan: &Plan, mounts: &[Mount]) -> Result<OwnedFd> {
+fn open_rootfs(plan: &Plan, mounts: &[Mount]) -> Result<Option<OwnedFd>> {
     match &plan.rootfs.value {
-        RootfsPlan::Directory(path) => rootfs::directory(path),
+        RootfsPlan::Joined => Ok(None),
+        RootfsPlan::Directory(path) => rootfs::directory(path).map(Some),
         RootfsPlan::HostRuntime { entries } => {
             let mut items = skeleton(plan, entries, mounts);
             if plan.network.value == NetworkPlan::Host {
                 items.push(resolv_conf());
             }
-            rootfs::private_root(&items, owner(plan))
+            rootfs::private_root(&items, owner(plan)).map(Some)
         }
     }
 }
@@ -129,9 +130,11 @@ fn owner(plan: &Plan) -> Owner {
 pub fn preview(plan: &Plan, id: &ContainerId) -> Result<Box<RawValue>> {
     let rootfs = match &plan.rootfs.value {
         RootfsPlan::Directory(path) => Some(rootfs::directory(path)?),
-        RootfsPlan::HostRuntime { .. } => None,
+        RootfsPlan::HostRuntime { .. } | RootfsPlan::Joined => None,
     };
-    config_json(plan, id, &mounts(plan), &resolve_user(plan, rootfs.as_ref())?)
+    // A container's own group gets something random behind the id.
+    let cgroup = Path::new("/nucleus").join(id.as_str());
+    config_json(plan, &cgroup, &mounts(plan), &resolve_user(plan, rootfs.as_ref())?)
 }
 
 fn resolve_user(plan: &Plan, image: Option<&OwnedFd>) -> Result<ResolvedUser> {

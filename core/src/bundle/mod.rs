@@ -8,5 +8,4 @@ mod provided;
 mod rootfs;
 mod skeleton;
 
-pub(crate) use config::cgroup_path;
 pub use materialise::{Bundle, materialise, preview};

@@ -35,6 +35,9 @@ pub(super) enum MountOrigin {
 
 /// All mounts of a plan: the kernel's own, the host's programs and libraries, volumes and tmpfs by depth, cgroups.
 pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
+    if plan.rootfs.value == RootfsPlan::Joined {
+        return Vec::new();
+    }
     let mut mounts = kernel_mounts(plan.shm.value);
     if let RootfsPlan::HostRuntime { entries } = &plan.rootfs.value {
         let shown = entries.iter().filter(|entry| !matches!(entry.kind, RuntimeKind::Link(_)));

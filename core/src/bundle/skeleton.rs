@@ -79,7 +79,7 @@ fn add_directories(items: &mut Vec<Item>, place: &Path, mounts: &[Mount]) {
 /// A minimal `/etc`: nothing of the host's accounts, no `shadow`.
 fn etc(plan: &Plan) -> Vec<Item> {
     let file = |path: &str, text: String| Item::File(path.into(), 0o644, text);
-    let hostname = &plan.process.hostname.value;
+    let hostname = plan.process.hostname.as_ref().map_or("nucleus", |name| name.value.as_str());
     vec![
         file("/etc/passwd", passwd(plan)),
         file("/etc/group", group(plan)),

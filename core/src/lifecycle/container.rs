@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Ledger, Process, Result, SCHEMA, read_ledger};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::owners;
 use super::process;
@@ -55,23 +56,27 @@ impl ContainerDirectory {
         })
     }
 
-    /// Locks an existing container, waiting for whoever works on it.
+    /// Locks an existing container; `None` while somebody else works on it. Whoever runs one in the foreground holds its
+    /// lock for as long as it lives.
     ///
     /// # Errors
-    /// `container-not-found`, also when it goes while we wait; `system-call` for the rest.
-    pub(super) fn lock(root: &StateRoot, id: &ContainerId) -> Result<Self> {
+    /// `container-not-found`, also when it goes meanwhile; `system-call` for the rest.
+    pub(super) fn lock(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
         let path = root.container(id);
         let lock = open_directory(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => not_found(root, id),
             _ => failed("open the container's directory", &path, &error),
         })?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|errno| failed("lock the container", &path, &errno.into()))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(failed("lock the container", &path, &errno.into())),
+        }
         // Whoever held the lock before us may have removed the directory.
         if is_removed(&lock) {
             return Err(not_found(root, id));
         }
-        Ok(Self { id: id.clone(), path, lock })
+        Ok(Some(Self { id: id.clone(), path, lock }))
     }
 
     /// Everything that the ledger holds, oldest first.

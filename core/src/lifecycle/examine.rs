@@ -4,6 +4,7 @@ use nucleus_abi::{CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, 
 
 use crate::plan::{
     CheckedRow, Decided, Enforcement, Plan, can_enforce, check, facts_for, needs, refusals, resolve, rows,
+    without_what_is_undermined,
 };
 use crate::plugins::Registry;
 use crate::profile::{Loaded, Origin};
@@ -62,7 +63,7 @@ pub fn examine(loaded: &Loaded, registry: &Registry) -> Result<Examined> {
     if plan.backend.value == AUTO {
         plan.backend = Decided::new(client.description().id.clone(), Origin::BuiltIn("choice by rank"));
     }
-    let checked = check(rows(&plan), &client.report(&request)?);
+    let checked = check(rows(&plan), &without_what_is_undermined(&plan, client.report(&request)?));
     let name = client.description().id.clone();
     let mut refused = refusals(&checked, &name, &[]);
     if !refused.is_empty() {

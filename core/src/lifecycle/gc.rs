@@ -23,9 +23,13 @@ pub struct Collected {
 /// Removes every container whose owner is gone and whom nobody else will delete.
 ///
 /// # Errors
-/// `system-call` when the state root cannot be listed. What cannot be removed is in the answer.
+/// `host-unfit` for a state root that others can write to; `system-call` when it cannot be listed. What cannot be removed
+/// is in the answer.
 pub fn collect(root: &StateRoot, registry: &Registry) -> Result<Collected> {
     let mut collected = Collected::default();
+    if !root.check_existing()? {
+        return Ok(collected);
+    }
     for id in root.ids()? {
         if !is_abandoned(root, &id) {
             continue;
@@ -37,23 +41,47 @@ pub fn collect(root: &StateRoot, registry: &Registry) -> Result<Collected> {
             Err(error) => collected.failed.push(error),
         }
     }
-    collected.failed.extend(owners::collect(root, registry).err());
+    collected.failed.extend(owners::collect(root));
     Ok(collected)
 }
 
-/// Removes a container with all that it left, whatever state it is in.
+/// How often an abandoned container's lock is tried: the process that was to become the workload can hold it for a moment
+/// after its nucleus has died.
+const TRIES: usize = 200;
+
+/// Removes an abandoned container with all that it left.
 ///
 /// # Errors
-/// `container-not-found`; `teardown` with everything that could not be undone.
-pub fn remove(root: &StateRoot, registry: &Registry, id: &ContainerId) -> Result<()> {
-    let directory = ContainerDirectory::lock(root, id)?;
+/// `container-not-found`; `wrong-state` when somebody works on it after all; `teardown` with everything that could not be
+/// undone.
+pub(super) fn remove(root: &StateRoot, registry: &Registry, id: &ContainerId) -> Result<()> {
+    for _ in 0..TRIES {
+        if remove_unless_locked(root, registry, id)?.is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Err(Error::new(ErrorCode::WrongState, "remove the container").on(id).because("somebody works on it"))
+}
+
+/// As [`remove`], but passes by what is locked.
+pub(super) fn remove_unless_locked(
+    root: &StateRoot,
+    registry: &Registry,
+    id: &ContainerId,
+) -> Result<Option<()>> {
+    let Some(directory) = ContainerDirectory::lock(root, id)? else { return Ok(None) };
+    // It may have changed hands before we got the lock.
+    if !is_abandoned(root, id) {
+        return Ok(None);
+    }
     // The backend goes first, so that it can end its processes in order; the ledger is undone whatever it says, since
     // it knows of everything that could outlive a backend that fails.
     let record = Record::read(directory.path()).ok().flatten();
     let backend = record.as_ref().map(|record| record.backend.as_str());
     let farewell = backend.map_or(Ok(()), |name| say_delete(registry, name, &directory));
     undo(directory, root, registry, backend)?;
-    farewell
+    farewell.map(Some)
 }
 
 fn say_delete(registry: &Registry, backend: &str, directory: &ContainerDirectory) -> Result<()> {

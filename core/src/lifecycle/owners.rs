@@ -70,21 +70,35 @@ fn process(pid: &str, start_time: &str) -> Option<Process> {
     Some(Process { pid: pid.parse().ok()?, start_time: start_time.parse().ok()? })
 }
 
-/// Removes what dead owners left, as far as a name and one cheap system call can tell. It never fails: what it cannot
-/// remove, `gc` reports.
+/// Removes what dead owners left, as far as a name and one cheap system call can tell, and as far as nobody holds a lock.
+/// It never fails and never waits: what it cannot remove, `gc` reports.
 pub(super) fn sweep(root: &StateRoot, registry: &Registry) {
-    let gone = |owner: Process| is_gone(owner.pid);
-    if let Err(error) = remove_traces(root, registry, gone) {
-        tracing::debug!(%error, "the sweep left something behind");
+    for (trace, path) in traces(root).unwrap_or_default() {
+        if !is_gone(trace.owner().pid) {
+            continue;
+        }
+        if let Trace::Owner(_, id) = &trace
+            && root.container(id).exists()
+            && gc::is_abandoned(root, id)
+            && !matches!(gc::remove_unless_locked(root, registry, id), Ok(Some(())))
+        {
+            continue;
+        }
+        if let Err(error) = remove(root, &trace, &path) {
+            tracing::debug!(%error, "the sweep left something behind");
+        }
     }
 }
 
-/// Removes what dead owners left, comparing start times too, so that a reused process id hides nothing.
-///
-/// # Errors
-/// `teardown` for the first trace that cannot be removed.
-pub(super) fn collect(root: &StateRoot, registry: &Registry) -> Result<()> {
-    remove_traces(root, registry, |owner| !is_alive(owner))
+/// Removes the traces of dead owners, comparing start times too, so that a reused process id hides nothing. Their
+/// containers have been collected before. Goes on after an error and returns all of them.
+pub(super) fn collect(root: &StateRoot) -> Vec<Error> {
+    let traces = match traces(root) {
+        Ok(traces) => traces,
+        Err(error) => return vec![stays(root.path(), &error)],
+    };
+    let dead = traces.into_iter().filter(|(trace, _)| !is_alive(trace.owner()));
+    dead.filter_map(|(trace, path)| remove(root, &trace, &path).err()).collect()
 }
 
 fn is_gone(pid: u32) -> bool {
@@ -94,43 +108,25 @@ fn is_gone(pid: u32) -> bool {
         .is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
-fn remove_traces(root: &StateRoot, registry: &Registry, gone: impl Fn(Process) -> bool) -> Result<()> {
+fn traces(root: &StateRoot) -> io::Result<Vec<(Trace, PathBuf)>> {
     let entries = match fs::read_dir(root.path()) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(stays(root.path(), &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
     };
-    for entry in entries.flatten() {
-        let trace = entry.file_name().to_str().and_then(Trace::of);
-        if let Some(trace) = trace.filter(|trace| gone(trace.owner())) {
-            remove(root, registry, &trace, &entry.path())?;
-        }
-    }
-    Ok(())
+    let trace = |entry: fs::DirEntry| Some((Trace::of(entry.file_name().to_str()?)?, entry.path()));
+    Ok(entries.flatten().filter_map(trace).collect())
 }
 
-fn remove(root: &StateRoot, registry: &Registry, trace: &Trace, path: &Path) -> Result<()> {
+/// Removes a trace. The note of a container's owner stays as long as the container does.
+fn remove(root: &StateRoot, trace: &Trace, path: &Path) -> Result<()> {
     let removed = match trace {
         Trace::Unfinished(_) => fs::remove_dir_all(path),
-        Trace::Owner(_, id) => {
-            remove_container(root, registry, id)?;
-            fs::remove_file(path)
-        }
+        Trace::Owner(_, id) if root.container(id).exists() => return Ok(()),
+        Trace::Owner(..) => fs::remove_file(path),
     };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(stays(path, &error)),
         _ => Ok(()),
-    }
-}
-
-fn remove_container(root: &StateRoot, registry: &Registry, id: &ContainerId) -> Result<()> {
-    if !root.container(id).exists() || !gc::is_abandoned(root, id) {
-        return Ok(());
-    }
-    match gc::remove(root, registry, id) {
-        // Somebody else was quicker.
-        Err(error) if error.code == ErrorCode::ContainerNotFound => Ok(()),
-        result => result,
     }
 }
 
@@ -167,7 +163,7 @@ mod tests {
             fs::create_dir(unfinished(&root, owner)).unwrap();
             note(&root, owner, &id).unwrap();
         }
-        collect(&root, &Registry::of(vec![]).unwrap()).unwrap();
+        assert_eq!(collect(&root), []);
         assert!(unfinished(&root, this).exists() && link(&root, this, &id).is_symlink());
         assert!(!unfinished(&root, dead).exists() && !link(&root, dead, &id).is_symlink());
         fs::remove_dir_all(root.path()).unwrap();

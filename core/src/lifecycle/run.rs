@@ -2,6 +2,7 @@
 //! crash: the ledger is undone.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use nucleus_abi::{
     Beyond, CgroupPlacement, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode,
@@ -10,6 +11,7 @@ use nucleus_abi::{
 };
 use nucleus_sys::signal::Signal;
 
+use super::cgroup_path;
 use super::container::ContainerDirectory;
 use super::examine::Examined;
 use super::foreground::{Console, Foreground};
@@ -19,8 +21,7 @@ use super::process;
 use super::record::{RECORD_SCHEMA, Record, Supervision};
 use super::state_root::StateRoot;
 use super::undo::undo;
-use crate::bundle::{Bundle, cgroup_path, materialise};
-use crate::plan::ResourcesPlan;
+use crate::bundle::{Bundle, materialise};
 use crate::plugins::Registry;
 
 /// Runs a container in the foreground: to its end, and until nothing is left of it.
@@ -64,7 +65,11 @@ pub fn run(
 fn take_id(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<(ContainerDirectory, Ledger)> {
     match ContainerDirectory::create(root, id) {
         Err(error) if error.code == ErrorCode::ContainerExists && gc::is_abandoned(root, id) => {
-            gc::remove(root, registry, id)?;
+            match gc::remove(root, registry, id) {
+                // Somebody else, who wanted the id too, was quicker to remove it.
+                Err(error) if error.code == ErrorCode::ContainerNotFound => {}
+                removed => removed?,
+            }
             ContainerDirectory::create(root, id)
         }
         result => result,
@@ -96,8 +101,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn to_the_end(&self) -> Result<ExitStatus> {
-        let bundle = materialise(&self.examined.plan, self.directory.id(), self.directory.bundle())?;
-        let (gate, pid) = self.sandbox(bundle)?;
+        let cgroup = cgroup_path::new(self.directory.id()).map_err(|error| {
+            Error::new(ErrorCode::SystemCall, "choose the container's cgroup").because(error)
+        })?;
+        let bundle = materialise(&self.examined.plan, &cgroup, self.directory.bundle())?;
+        let (gate, pid) = self.sandbox(bundle, cgroup)?;
         // Written while the backend builds the container, which takes longer.
         self.record(pid, self.examined.warnings())?;
         let mut created = self.create(&gate)?;
@@ -127,12 +135,16 @@ impl Run<'_> {
 
     /// Calls `sandbox` with the bundle, whose descriptors are closed on return, and returns the gate and the process
     /// that waits at it.
-    fn sandbox(&self, bundle: Bundle) -> Result<(OwnedFd, u32)> {
+    fn sandbox(&self, bundle: Bundle, cgroup: PathBuf) -> Result<(OwnedFd, u32)> {
         self.make_backend_directory()?;
         let plan = &self.examined.plan;
         let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let mut descriptors: Vec<BorrowedFd<'_>> =
-            vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), self.ledger.as_fd(), bundle.rootfs.as_fd()];
+            vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), self.ledger.as_fd()];
+        let rootfs = bundle.rootfs.as_ref().map(|rootfs| {
+            descriptors.push(rootfs.as_fd());
+            descriptors.len() - 1
+        });
         let mut mount_sources = std::collections::BTreeMap::new();
         for (mount, source) in &bundle.sources {
             mount_sources.insert(*mount, descriptors.len());
@@ -145,11 +157,11 @@ impl Run<'_> {
             bundle: bundle.path,
             config: bundle.config,
             options: plan.options.clone(),
-            cgroup: needs_cgroup(&plan.resources)
-                .then(|| CgroupPlacement { path: cgroup_path(self.directory.id()) }),
+            // The backend makes a group where a limit needs one, or where nothing else tells the container's processes.
+            cgroup: Some(CgroupPlacement { path: cgroup }),
             beyond: Beyond { landlock: plan.security.landlock.value.clone(), init: plan.process.init.value },
             ledger: 3,
-            rootfs: Some(4),
+            rootfs,
             mount_sources,
             stdio: [0, 1, 2],
         };
@@ -235,17 +247,4 @@ impl Run<'_> {
         };
         self.examined.client.wait(&request, &descriptors)
     }
-}
-
-/// A container without limits stays where its caller is.
-fn needs_cgroup(resources: &ResourcesPlan) -> bool {
-    resources.memory.is_some()
-        || resources.swap.is_some()
-        || resources.cpu.is_some()
-        || resources.cpu_shares.is_some()
-        || resources.cpuset_cpus.is_some()
-        || resources.cpuset_mems.is_some()
-        || resources.pids.is_some()
-        || resources.io_weight.is_some()
-        || !resources.io_rates.is_empty()
 }

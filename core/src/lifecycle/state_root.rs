@@ -42,6 +42,18 @@ impl StateRoot {
         }
     }
 
+    /// Checks a root that exists, as [`StateRoot::ensure`] does, and says whether there is one.
+    ///
+    /// # Errors
+    /// As for [`StateRoot::ensure`].
+    pub fn check_existing(&self) -> Result<bool> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(metadata) => self.check(&metadata).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.refuse().because(error)),
+        }
+    }
+
     fn make(&self) -> Result<()> {
         DirBuilder::new()
             .recursive(true)

@@ -1,11 +1,12 @@
 //! Undoing what the ledger holds: newest first, going on after an error, reporting all of them.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Effect, Error, ErrorCode, Process, Result, SCHEMA, UndoRequest};
+use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Process, Result, SCHEMA, UndoRequest};
 
 use super::cgroup;
+use super::cgroup_path;
 use super::container::ContainerDirectory;
 use super::owners;
 use super::process;
@@ -66,10 +67,7 @@ fn undo_one(
 ) -> Result<()> {
     match effect {
         Effect::Process(process) => end(*process),
-        Effect::Cgroup { directories } => directories
-            .iter()
-            .rev()
-            .try_for_each(|path| cgroup::remove(path).map_err(|error| cgroup_stays(path, &error))),
+        Effect::Cgroup { directories } => remove_cgroups(directories, directory.id()),
         Effect::Plugin { document } => {
             let name = backend.ok_or_else(|| {
                 Error::new(ErrorCode::Teardown, "undo an effect of the backend")
@@ -112,6 +110,26 @@ fn end(process: Process) -> Result<()> {
         Err(errno) => return Err(fail(errno.into())),
     }
     cgroup::until_ended(&pidfd).map_err(fail)
+}
+
+/// Children before parents, and every hierarchy, whatever happens in one of them.
+fn remove_cgroups(directories: &[PathBuf], id: &ContainerId) -> Result<()> {
+    let failures: Vec<Error> =
+        directories.iter().rev().filter_map(|path| remove_cgroup(path, id).err()).collect();
+    match failures.into_iter().reduce(|first, next| first.and([next])) {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+fn remove_cgroup(path: &Path, id: &ContainerId) -> Result<()> {
+    if !cgroup_path::is_of(path, id) {
+        return Err(Error::new(ErrorCode::Teardown, "remove the cgroup")
+            .on(path.display())
+            .because(format!("the ledger of `{id}` names it, and it is none of that container"))
+            .hint("somebody has written to the state directory: look at it before you remove it"));
+    }
+    cgroup::remove(path).map_err(|error| cgroup_stays(path, &error))
 }
 
 fn cgroup_stays(path: &Path, error: &io::Error) -> Error {

@@ -6,6 +6,7 @@ use nucleus_abi::{Capability, CapabilityReport, Error, ErrorCode, Verdict};
 use serde::Serialize;
 
 use super::rows::Row;
+use super::types::Plan;
 
 /// A line of the plan and what enforces it.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +47,30 @@ pub fn needs(rows: &[Row]) -> Vec<Capability> {
     let needs: BTreeSet<Capability> = rows.iter().flat_map(|row| row.needs.iter().copied()).collect();
     needs.into_iter().collect()
 }
+
+/// What the plan itself takes back: a workload that may mount can mount over, remount and unmount what was mounted for it.
+/// Landlock denies it all of that, whatever its capabilities (landlock(7)).
+pub fn without_what_is_undermined(plan: &Plan, mut report: CapabilityReport) -> CapabilityReport {
+    let security = &plan.security;
+    let may_mount = security.capabilities.value.bounding.contains("CAP_SYS_ADMIN");
+    if may_mount && security.landlock.value.is_none() {
+        let origin = &security.capabilities.origin;
+        let reason = format!(
+            "the workload can undo it: CAP_SYS_ADMIN ({origin}) may mount, and `security.landlock` is off"
+        );
+        report.entries.extend(MOUNTED.map(|capability| (capability, Verdict::no(reason.clone()))));
+    }
+    report
+}
+
+/// Promises that are kept by mounts.
+const MOUNTED: [Capability; 5] = [
+    Capability::RootfsReadonly,
+    Capability::VolumesReadonly,
+    Capability::MountFlags,
+    Capability::MaskedPaths,
+    Capability::ReadonlyPaths,
+];
 
 /// Compares lines and report.
 pub fn check(rows: Vec<Row>, report: &CapabilityReport) -> Vec<CheckedRow> {

@@ -1,12 +1,12 @@
 //! What resolving must know of the host. Each fact is asked only where the profile touches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::profile::values::DeviceRef;
-use crate::profile::{Io, Profile, Seccomp, Terminal};
+use crate::profile::{Io, Namespaces, Profile, Seccomp, Terminal};
 
 /// Facts of the host that the plan depends on.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub struct HostFacts {
     pub terminal: bool,
     /// The text of the seccomp file that the profile names, where it can be read.
     pub seccomp: Option<String>,
+    /// The kinds of namespaces that the profile joins and that are nucleus' own: the host's, as far as it can tell.
+    pub own_namespaces: BTreeSet<&'static str>,
     /// Numbers of the block devices that the profile names by path.
     pub block_devices: BTreeMap<String, (u32, u32)>,
 }
@@ -96,8 +98,31 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
             Seccomp::File(file) => std::fs::read_to_string(file.file.as_path()).ok(),
             Seccomp::Named(_) => None,
         },
+        own_namespaces: own_namespaces(&profile.namespaces),
         block_devices: block_devices(&profile.resources.io),
     }
+}
+
+fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {
+    let own = |kind: &str| {
+        let file = match kind {
+            "mount" => "mnt",
+            "network" => "net",
+            other => other,
+        };
+        identity(Path::new("/proc/self/ns").join(file).as_path())
+    };
+    let joined = namespaces.joined().into_iter();
+    joined
+        .filter(|(kind, path)| identity(path).is_some_and(|it| own(kind) == Some(it)))
+        .map(|(kind, _)| kind)
+        .collect()
+}
+
+/// Device and inode: two names of one namespace have the same, namespaces(7).
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn block_devices(io: &Io) -> BTreeMap<String, (u32, u32)> {

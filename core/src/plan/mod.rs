@@ -10,7 +10,7 @@ mod rows;
 pub mod seccomp;
 mod types;
 
-pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals};
+pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, without_what_is_undermined};
 pub use decided::Decided;
 pub use host::{HostFacts, RuntimeEntry, RuntimeKind, facts_for};
 pub use resolve::resolve;

@@ -89,12 +89,9 @@ fn process(plan: &Plan, rows: &mut Rows) {
         &process.umask.origin,
         &[Capability::Umask],
     );
-    rows.push(
-        "workload.hostname",
-        &*process.hostname.value,
-        &process.hostname.origin,
-        &[Capability::Hostname],
-    );
+    if let Some(name) = &process.hostname {
+        rows.push("workload.hostname", &*name.value, &name.origin, &[Capability::Hostname]);
+    }
     if let Some(name) = &process.domainname {
         rows.push("workload.domainname", &*name.value, &name.origin, &[Capability::Hostname]);
     }
@@ -133,6 +130,10 @@ fn files(plan: &Plan, rows: &mut Rows) {
     let rootfs = match &plan.rootfs.value {
         RootfsPlan::HostRuntime { .. } => "host-runtime".to_owned(),
         RootfsPlan::Directory(path) => show(path),
+        // What the joined mount namespace has, and how, is its owner's.
+        RootfsPlan::Joined => {
+            return rows.push("rootfs", "of the joined mount namespace", &plan.rootfs.origin, &[]);
+        }
     };
     rows.push("rootfs", rootfs, &plan.rootfs.origin, &[Capability::Rootfs, Capability::RootfsNodev]);
     match plan.rootfs_access.value {
@@ -163,13 +164,11 @@ fn files(plan: &Plan, rows: &mut Rows) {
 
 fn namespaces(plan: &Plan, rows: &mut Rows) {
     match plan.network.value {
+        // The line below, with the path, is what holds.
+        NetworkPlan::None if plan.namespaces.joined.contains_key("network") => {}
         NetworkPlan::None => {
-            let needs: &[Capability] = if plan.namespaces.joined.contains_key("network") {
-                &[]
-            } else {
-                &[Capability::NamespaceNetwork, Capability::NetworkNone]
-            };
-            rows.push("network.mode", "none", &plan.network.origin, needs);
+            let needs = [Capability::NamespaceNetwork, Capability::NetworkNone];
+            rows.push("network.mode", "none", &plan.network.origin, &needs);
         }
         NetworkPlan::Host => {
             rows.push("network.mode", "host", &plan.network.origin, &[Capability::NetworkHost]);
@@ -183,13 +182,14 @@ fn namespaces(plan: &Plan, rows: &mut Rows) {
         ("uts", Capability::NamespaceUts),
         ("cgroup", Capability::NamespaceCgroup),
         ("user", Capability::NamespaceUser),
+        ("time", Capability::NamespaceTime),
     ] {
         match plan.namespaces.joined.get(kind) {
             Some(path) => {
                 let field = format!("namespaces.{kind}.path");
                 rows.push(field, show(&path.value), &path.origin, &[needs, Capability::NamespaceJoin]);
             }
-            None if matches!(kind, "user" | "network") => {}
+            None if matches!(kind, "user" | "network" | "time") => {}
             None => rows.push(format!("namespaces.{kind}"), "own", &Origin::BuiltIn("default"), &[needs]),
         }
     }

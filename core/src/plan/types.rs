@@ -74,8 +74,8 @@ pub struct ProcessPlan {
     pub rlimits: BTreeMap<String, Decided<RlimitPlan>>,
     /// Adjustment of the out-of-memory score, -1000 to 1000.
     pub oom_score_adj: Option<Decided<i32>>,
-    /// Host name.
-    pub hostname: Decided<String>,
+    /// Host name; none where the UTS namespace is joined, for it is its owner's.
+    pub hostname: Option<Decided<String>>,
     /// NIS domain name.
     pub domainname: Option<Decided<String>>,
 }
@@ -144,6 +144,8 @@ pub enum RootfsPlan {
     },
     /// A directory.
     Directory(PathBuf),
+    /// That of the mount namespace that is joined.
+    Joined,
 }
 
 /// Whether something may be written to.

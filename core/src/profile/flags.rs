@@ -23,7 +23,7 @@ pub struct FlagValue {
 pub enum Placement {
     /// As a line of the profile would: scalars and lists replace, maps (`--env`) merge key by key.
     Set,
-    /// The elements of the value (a list) come after those of the profile: `--volume`, `--cap-add`.
+    /// The elements of the value (a list) come after those of the profile: `--volume`.
     Append,
 }
 

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
 use super::model::{
-    Capabilities, CapabilitySets, DirectoryRootfs, IdMapping, NetworkMode, Profile, Rootfs, UserNamespace,
+    Capabilities, CapabilitySets, DirectoryRootfs, IdMapping, NetworkMode, Profile, Rootfs, TimeOffsets,
+    UserNamespace,
 };
 use super::origins::Origins;
 use super::values::{AbsolutePath, CapabilityName};
 
 /// The mistakes of a profile whose fields don't go together.
 pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 7] =
-        [commands, rlimits, rootfs, mount_targets, networks, id_maps, capability_sets];
+    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 8] =
+        [commands, rlimits, rootfs, times, mount_targets, networks, id_maps, capability_sets];
     rules.iter().flat_map(|rule| rule(profile, origins)).collect()
 }
 
@@ -23,6 +24,17 @@ fn commands(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
         Diagnostic::new(&origin, "the program of `workload.command` is an empty text", "no program")
     };
     empty.then(mistake).into_iter().collect()
+}
+
+fn times(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
+    let both =
+        |time: &&TimeOffsets| time.path.is_some() && (time.monotonic.is_some() || time.boottime.is_some());
+    let mistake = |_| {
+        let message = "a time namespace that is joined has its offsets already";
+        Diagnostic::new(&origins.of("/namespaces/time/path"), message, "a path and offsets")
+            .help("keep `path`, or the offsets")
+    };
+    profile.namespaces.time.as_ref().filter(both).map(mistake).into_iter().collect()
 }
 
 fn rootfs(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {

@@ -21,6 +21,9 @@ const OWN: [&str; 4] = ["/", "/dev", "/proc", "/sys"];
 
 impl Resolver<'_> {
     pub(super) fn rootfs(&self) -> Decided<RootfsPlan> {
+        if self.profile.namespaces.mount.is_some() {
+            return self.decided("/namespaces/mount/path", RootfsPlan::Joined);
+        }
         match self.profile.rootfs.directory() {
             None => self.decided("/rootfs", RootfsPlan::HostRuntime { entries: self.facts.runtime.clone() }),
             Some(path) => self.decided("/rootfs", RootfsPlan::Directory(path.as_path().to_owned())),
@@ -28,6 +31,9 @@ impl Resolver<'_> {
     }
 
     pub(super) fn rootfs_access(&self) -> Decided<Access> {
+        if self.profile.namespaces.mount.is_some() {
+            return self.decided("/namespaces/mount/path", Access::ReadWrite);
+        }
         match &self.profile.rootfs {
             Rootfs::Directory(directory) if !directory.readonly => {
                 self.decided("/rootfs/readonly", Access::ReadWrite)

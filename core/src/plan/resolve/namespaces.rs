@@ -3,36 +3,68 @@
 use super::Resolver;
 use crate::plan::decided::Decided;
 use crate::plan::types::{IdMapping, NamespacesPlan, TimeOffsets, UserNamespacePlan};
-use crate::profile::{self, Join, UserNamespace};
+use crate::profile::{self, UserNamespace};
 
 impl Resolver<'_> {
     pub(super) fn namespaces(&mut self) -> NamespacesPlan {
         let namespaces = &self.profile.namespaces;
-        let named: [(&'static str, Option<&Join>); 6] = [
-            ("pid", namespaces.pid.as_ref()),
-            ("network", namespaces.network.as_ref()),
-            ("ipc", namespaces.ipc.as_ref()),
-            ("uts", namespaces.uts.as_ref()),
-            ("mount", namespaces.mount.as_ref()),
-            ("cgroup", namespaces.cgroup.as_ref()),
-        ];
         let mut plan = NamespacesPlan::default();
-        for (kind, join) in named {
-            if let Some(join) = join {
-                let path = join.path.as_path().to_owned();
-                plan.joined.insert(kind, self.decided(&format!("/namespaces/{kind}/path"), path));
-            }
+        for (kind, path) in namespaces.joined() {
+            let pointer = format!("/namespaces/{kind}/path");
+            self.refuse_own(kind, &pointer);
+            plan.joined.insert(kind, self.decided(&pointer, path.to_owned()));
         }
-        match &namespaces.user {
-            Some(UserNamespace::Join(join)) => {
-                let path = join.path.as_path().to_owned();
-                plan.joined.insert("user", self.decided("/namespaces/user/path", path));
-            }
-            Some(UserNamespace::New(maps)) => plan.user = Some(self.user_namespace(maps)),
-            None => {}
+        if let Some(UserNamespace::New(maps)) = &namespaces.user {
+            plan.user = Some(self.user_namespace(maps));
         }
-        plan.time = namespaces.time.as_ref().map(|time| self.decided("/namespaces/time", offsets(time)));
+        let offsets = namespaces.time.as_ref().filter(|time| time.path.is_none());
+        plan.time = offsets.map(|time| self.decided("/namespaces/time", offsets_of(time)));
+        self.refuse_mounts_in_joined();
         plan
+    }
+
+    /// A path that leads to our own namespace would give the workload the host's, without the profile's word.
+    fn refuse_own(&mut self, kind: &str, pointer: &str) {
+        if !self.facts.own_namespaces.contains(kind) {
+            return;
+        }
+        let hint = match kind {
+            "network" => "for the host's network say `network: {mode: host, allowHost: true}`",
+            _ => "name a namespace of another container",
+        };
+        self.mistake(
+            pointer,
+            format!("it is the {kind} namespace of nucleus itself, which is the host's"),
+            hint,
+        );
+    }
+
+    /// A joined mount namespace has its root file system and its mounts: nothing of ours can be put into it.
+    fn refuse_mounts_in_joined(&mut self) {
+        if self.profile.namespaces.mount.is_none() {
+            return;
+        }
+        let security = &self.profile.security;
+        let mounts = &self.profile.mounts;
+        let terminal = self.profile.workload.terminal == profile::Terminal::Always;
+        for (pointer, given) in [
+            ("/mounts/volumes", !mounts.volumes.is_empty()),
+            ("/mounts/tmpfs", !mounts.tmpfs.is_empty()),
+            ("/security/maskedPaths", security.masked_paths.as_ref().is_some_and(|paths| !paths.is_empty())),
+            (
+                "/security/readonlyPaths",
+                security.readonly_paths.as_ref().is_some_and(|paths| !paths.is_empty()),
+            ),
+            ("/workload/terminal", terminal),
+        ] {
+            if given {
+                self.mistake(
+                    pointer,
+                    "the mount namespace is joined, and brings its own mounts",
+                    "remove it, or `namespaces.mount`",
+                );
+            }
+        }
     }
 
     fn user_namespace(&mut self, maps: &profile::UserMappings) -> Decided<UserNamespacePlan> {
@@ -67,7 +99,7 @@ fn mapping(mapping: &profile::IdMapping) -> IdMapping {
     }
 }
 
-fn offsets(time: &profile::TimeOffsets) -> TimeOffsets {
+fn offsets_of(time: &profile::TimeOffsets) -> TimeOffsets {
     TimeOffsets {
         monotonic: time.monotonic.map(profile::values::Duration::as_std),
         boottime: time.boottime.map(profile::values::Duration::as_std),

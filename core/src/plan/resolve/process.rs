@@ -52,17 +52,30 @@ impl Resolver<'_> {
     fn terminal(&self) -> Decided<Terminal> {
         let terminal = match self.profile.workload.terminal {
             profile::Terminal::Always => Terminal::Own,
-            profile::Terminal::Auto if self.facts.terminal => Terminal::Own,
+            profile::Terminal::Auto if self.facts.terminal && self.profile.namespaces.mount.is_none() => {
+                Terminal::Own
+            }
             profile::Terminal::Auto | profile::Terminal::Never => Terminal::Inherited,
         };
         self.decided("/workload/terminal", terminal)
     }
 
-    /// The profile's own name is the host name of a workload that asks for none: never the host's.
-    fn hostname(&self) -> Decided<String> {
+    /// A workload that asks for no host name gets one that says nothing of the host. In a joined UTS namespace the name is
+    /// its owner's.
+    fn hostname(&mut self) -> Option<Decided<String>> {
+        let joined = self.profile.namespaces.uts.is_some();
         match &self.profile.workload.hostname {
-            Some(name) => self.decided("/workload/hostname", name.as_str().to_owned()),
-            None => Decided::new("nucleus".to_owned(), DEFAULT),
+            Some(_) if joined => {
+                self.mistake(
+                    "/workload/hostname",
+                    "the UTS namespace is joined, and its name is its owner's",
+                    "remove `workload.hostname` or `namespaces.uts`",
+                );
+                None
+            }
+            Some(name) => Some(self.decided("/workload/hostname", name.as_str().to_owned())),
+            None if joined => None,
+            None => Some(Decided::new("nucleus".to_owned(), DEFAULT)),
         }
     }
 

@@ -118,6 +118,9 @@ impl Resolver<'_> {
         default: &[&str],
     ) -> Decided<Vec<PathBuf>> {
         match listed {
+            _ if self.profile.namespaces.mount.is_some() => {
+                self.decided("/namespaces/mount/path", Vec::new())
+            }
             Some(paths) => {
                 let paths = paths.iter().map(|path| path.as_path().to_owned()).collect();
                 self.decided(&format!("/security/{key}"), paths)
@@ -126,12 +129,28 @@ impl Resolver<'_> {
         }
     }
 
+    /// The namespace that a kernel parameter belongs to, if it is one that the profile joins.
+    fn joined_owner(&self, name: &str) -> Option<&'static str> {
+        let owner = match name {
+            "kernel.hostname" | "kernel.domainname" => "uts",
+            name if name.starts_with("net.") => "network",
+            _ => "ipc",
+        };
+        self.profile.namespaces.joined().iter().any(|(kind, _)| *kind == owner).then_some(owner)
+    }
+
     fn sysctls(&mut self, network: NetworkPlan) -> BTreeMap<String, Decided<String>> {
         let mut sysctls = BTreeMap::new();
         for (name, value) in &self.profile.security.sysctls {
             let pointer = format!("/security/sysctls/{name}");
             let dotted = name.as_str().replace('/', ".");
-            if !is_namespaced_sysctl(&dotted, network) {
+            if let Some(kind) = self.joined_owner(&dotted) {
+                self.mistake(
+                    &pointer,
+                    format!("`{dotted}` belongs to the {kind} namespace, which is joined: it is its owner's"),
+                    format!("remove it, or `namespaces.{kind}`"),
+                );
+            } else if !is_namespaced_sysctl(&dotted, network) {
                 self.mistake(
                     &pointer,
                     format!("`{dotted}` belongs to the host, not to the container (CVE-2022-0811)"),

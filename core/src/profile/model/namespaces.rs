@@ -1,5 +1,7 @@
 //! Details of the kernel namespaces.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -102,10 +104,34 @@ pub struct IdMapping {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimeOffsets {
+    /// The path of an existing time namespace to join instead, which has its offsets already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<AbsolutePath>,
     /// Offset of `CLOCK_MONOTONIC`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monotonic: Option<Duration>,
     /// Offset of `CLOCK_BOOTTIME`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boottime: Option<Duration>,
+}
+
+impl Namespaces {
+    /// The namespaces that are joined by path, under the runtime specification's names of their kinds.
+    pub fn joined(&self) -> Vec<(&'static str, &Path)> {
+        let user = match &self.user {
+            Some(UserNamespace::Join(join)) => Some(&join.path),
+            Some(UserNamespace::New(_)) | None => None,
+        };
+        let all = [
+            ("user", user),
+            ("time", self.time.as_ref().and_then(|time| time.path.as_ref())),
+            ("pid", self.pid.as_ref().map(|join| &join.path)),
+            ("network", self.network.as_ref().map(|join| &join.path)),
+            ("ipc", self.ipc.as_ref().map(|join| &join.path)),
+            ("uts", self.uts.as_ref().map(|join| &join.path)),
+            ("mount", self.mount.as_ref().map(|join| &join.path)),
+            ("cgroup", self.cgroup.as_ref().map(|join| &join.path)),
+        ];
+        all.into_iter().filter_map(|(kind, path)| Some((kind, path?.as_path()))).collect()
+    }
 }

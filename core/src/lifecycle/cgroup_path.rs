@@ -1,0 +1,62 @@
+//! Where a container's cgroup stands, and whose a cgroup is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::ContainerId;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// The group that holds those of all containers.
+const ALL: &str = "nucleus";
+
+/// A new place below the root of each hierarchy: the container's id and something random.
+///
+/// Ids are unique below one state root only, and the hierarchies are the host's: without the random part, two containers
+/// of one id would meet in one group, and undoing the one would kill the other.
+///
+/// # Errors
+/// What getrandom(2) reports.
+pub(super) fn new(id: &ContainerId) -> io::Result<PathBuf> {
+    let mut random = [0_u8; 4];
+    getrandom(&mut random, GetRandomFlags::empty())?;
+    Ok(Path::new("/").join(ALL).join(format!("{id}.{:08x}", u32::from_ne_bytes(random))))
+}
+
+/// Whether a directory of a hierarchy can be this container's: a ledger must not make us kill others.
+pub(super) fn is_of(directory: &Path, id: &ContainerId) -> bool {
+    let parent = directory.parent().and_then(Path::file_name);
+    let own =
+        directory.file_name().and_then(|name| name.to_str()?.strip_prefix(id.as_str())?.strip_prefix('.'));
+    parent.is_some_and(|parent| parent == ALL)
+        && own.is_some_and(|random| random.len() == 8 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_container_has_a_place_of_its_own_and_is_recognised_there() {
+        let id: ContainerId = "web".parse().unwrap();
+        let (one, other) = (new(&id).unwrap(), new(&id).unwrap());
+        assert_ne!(one, other);
+        let directory = Path::new("/sys/fs/cgroup/pids").join(one.strip_prefix("/").unwrap());
+        assert!(is_of(&directory, &id));
+        assert!(!is_of(&directory, &"we".parse().unwrap()));
+    }
+
+    #[test]
+    fn nobody_elses_group_is_a_containers() {
+        let id: ContainerId = "web".parse().unwrap();
+        for other in [
+            "/sys/fs/cgroup/pids/victim",
+            "/sys/fs/cgroup/nucleus",
+            "/sys/fs/cgroup/nucleus/web",
+            "/sys/fs/cgroup/other/web.00000000",
+            "/sys/fs/cgroup/nucleus/web.1/..",
+            "/sys/fs/cgroup/nucleus/webx.00000000",
+        ] {
+            assert!(!is_of(Path::new(other), &id), "{other}");
+        }
+    }
+}
