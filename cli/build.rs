@@ -1,4 +1,4 @@
-//! Links the unwinder (libgcc_eh) into the program, where the C compiler has it as an archive: the shared one is a library
+//! Links the unwinder (`libgcc_eh`) into the program, where the C compiler has it as an archive: the shared one is a library
 //! more to find, map and relocate at each start, 5 % of the time until `main`. Without it the program is the same, slower.
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What goes to standard error, and the exit status that goes with it.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use nucleus_abi::{Error, ErrorCode};
@@ -49,11 +49,33 @@ pub(crate) fn report(failure: &Failure, format: ErrorFormat) -> ExitCode {
         (Failure::Error(error), ErrorFormat::Text) => eprint!("{}", text(error)),
         (Failure::Error(error), ErrorFormat::Json) => eprintln!("{}", json!({"error": error})),
         (Failure::Profile(LoadError::Invalid(diagnostics)), ErrorFormat::Text) => {
-            eprintln!("{}", diagnostics.render(color()).trim_end());
+            eprintln!("{}", named(diagnostics.render(color()).trim_end()));
         }
         (Failure::Profile(error), _) => eprintln!("{}", json!({"error": Error::from(error.clone())})),
     }
     ExitCode::from(status(failure))
+}
+
+/// Prints the answer that was asked for. A reader that has gone has read enough.
+///
+/// # Errors
+/// `system-call`, if standard output does not take it.
+pub(crate) fn answer(text: &str) -> Result<(), Error> {
+    write_answer(text, io::stdout().lock())
+}
+
+fn write_answer(text: &str, mut to: impl Write) -> Result<(), Error> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(ErrorCode::SystemCall, "write to standard output").because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts our name before each report; a blank line parts them.
+fn named(reports: &str) -> String {
+    reports.split("\n\n").map(|report| format!("nucleus: {report}")).collect::<Vec<_>>().join("\n\n")
 }
 
 fn status(failure: &Failure) -> u8 {
@@ -95,7 +117,7 @@ pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match format {
-        ErrorFormat::Text => drop(usage.print()),
+        ErrorFormat::Text => eprint!("nucleus: {}", usage.render()),
         ErrorFormat::Json => eprintln!("{}", json!({"error": usage_error(usage)})),
     }
     ExitCode::from(FAILED)
@@ -127,5 +149,24 @@ pub(crate) fn start_log(invocation: &Invocation) {
     match invocation.log_format {
         ErrorFormat::Text => builder.init(),
         ErrorFormat::Json => builder.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_error_but_a_full_disk_is() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(write_answer("text", writer), Ok(()));
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(write_answer("text", full).unwrap_err().code, ErrorCode::SystemCall);
+    }
+
+    #[test]
+    fn each_report_carries_our_name() {
+        assert_eq!(named("error: a\n 1 | b\n\nerror: c"), "nucleus: error: a\n 1 | b\n\nnucleus: error: c");
     }
 }

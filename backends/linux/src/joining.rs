@@ -23,7 +23,17 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn join(&self) -> Result<()> {
         let step = format!("join the {} namespace", self.kind.oci_name());
-        namespace::join(self.file.as_fd(), self.kind).or_fail(step, self.path.display())
+        let joined = namespace::join(self.file.as_fd(), self.kind);
+        let errno = joined.as_ref().err().and_then(std::io::Error::raw_os_error);
+        joined.or_fail(step, self.path.display()).map_err(|error| match errno {
+            // setns(2): CAP_SYS_ADMIN is asked for in the user namespace that owns the target.
+            Some(libc::EPERM) => {
+                error.because("nucleus lacks CAP_SYS_ADMIN in the user namespace that owns it (EPERM)").hint(
+                    "run nucleus as root, and join the user namespace that owns it too, if that is another",
+                )
+            }
+            _ => error,
+        })
     }
 }
 

@@ -34,6 +34,7 @@ mod signal;
 mod sources;
 mod start;
 mod state;
+mod targets;
 mod wait;
 
 use nucleus_abi::{

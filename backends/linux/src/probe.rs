@@ -8,7 +8,7 @@ use nucleus_abi::{Capability, CapabilityReport, Verdict};
 use nucleus_sys::namespace::Namespace;
 use nucleus_sys::{landlock, mount};
 
-use crate::cgroups::{Controller, Layout, Version};
+use crate::cgroups::{self, Controller, Layout, Version};
 use crate::fault::explain;
 
 /// A fact that stands in the way, or the means.
@@ -90,10 +90,10 @@ impl Host {
         let hierarchy = self.layout.find(controller).map_err(|error| error.cause.unwrap_or_default())?;
         match hierarchy.version {
             Version::V1 => Ok(format!("cgroup v1 {v1}")),
-            Version::V2 if is_available(&hierarchy.mount, controller) => Ok(format!("cgroup v2 {v2}")),
-            Version::V2 => {
-                Err(format!("the controller `{}` is not in {}", controller.name(), hierarchy.mount.display()))
-            }
+            Version::V2 => match cgroups::obstacle(&hierarchy.mount, controller) {
+                None => Ok(format!("cgroup v2 {v2}")),
+                Some(obstacle) => Err(obstacle),
+            },
         }
     }
 
@@ -148,11 +148,6 @@ fn landlock() -> Answer {
             Err(format!("Landlock is not switched on (boot with lsm=landlock,…): {}", explain(&error)))
         }
     }
-}
-
-fn is_available(mount: &Path, controller: Controller) -> bool {
-    let text = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
-    text.split_whitespace().any(|name| name == controller.name())
 }
 
 #[cfg(test)]

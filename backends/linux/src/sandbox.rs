@@ -23,7 +23,7 @@ use crate::gate::{self, Message, Word};
 use crate::init::{self, Inside};
 use crate::joining::ForTheChild;
 use crate::record::Record;
-use crate::{aside, identity, intermediate, sources, start};
+use crate::{aside, identity, intermediate, sources, start, targets};
 
 /// Makes the sandbox.
 pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
@@ -39,7 +39,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let inside = Inside {
         configuration: &configuration,
         sources: sources::open(&configuration, request, descriptors)?,
-        joins: sources::namespaces(&configuration)?,
+        joins: targets::open(&configuration)?,
         groups: &groups,
         start: start::make(&request.directory)?,
         errors: errors.into(),

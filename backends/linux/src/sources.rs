@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use nucleus_abi::{Descriptors, Error, ErrorCode, Result, SandboxRequest};
+use nucleus_abi::{Descriptors, Result, SandboxRequest};
 use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 
-use crate::config::{Attributes, Configuration, Content, Mount};
-use crate::fault::{OrFail, explain, invalid, system};
+use crate::config::{self, Attributes, Configuration, Content, Mount};
+use crate::fault::{OrFail, invalid};
 
 /// Everything that comes from the host.
 #[derive(Debug)]
@@ -42,9 +42,9 @@ pub(crate) fn open(
     request: &SandboxRequest,
     descriptors: Descriptors<'_>,
 ) -> Result<Sources> {
-    if !configuration.namespaces.own_mounts() {
+    let Some(wanted) = &configuration.root else {
         return Ok(Sources { root: None, binds: BTreeMap::new() });
-    }
+    };
     let mut binds = BTreeMap::new();
     for mount in &configuration.mounts {
         if let Content::Bind { source, reach } = &mount.content {
@@ -56,7 +56,7 @@ pub(crate) fn open(
             binds.insert(mount.index, bind);
         }
     }
-    Ok(Sources { root: Some(root(configuration, request, descriptors)?), binds })
+    Ok(Sources { root: Some(root(wanted, request, descriptors)?), binds })
 }
 
 fn open_path(path: &Path) -> Result<std::os::fd::OwnedFd> {
@@ -65,11 +65,11 @@ fn open_path(path: &Path) -> Result<std::os::fd::OwnedFd> {
 }
 
 fn root(
-    configuration: &Configuration,
+    wanted: &config::Root,
     request: &SandboxRequest,
     descriptors: Descriptors<'_>,
 ) -> Result<DetachedMount> {
-    let path = request.bundle.join(&configuration.root.path);
+    let path = request.bundle.join(&wanted.path);
     let mount = match request.rootfs {
         Some(index) => clone(descriptors.get(index)?, Reach::Tree),
         None => clone(open_path(&path)?.as_fd(), Reach::Tree),
@@ -80,7 +80,7 @@ fn root(
     }
     let no_devices = Change {
         set: MountAttrFlags::MOUNT_ATTR_NODEV,
-        propagation: Some(configuration.root.propagation),
+        propagation: Some(wanted.propagation),
         ..Change::default()
     };
     mount.change(no_devices, Reach::Tree).or_fail("make the root file system `nodev`", path.display())?;
@@ -152,29 +152,4 @@ fn hangs_nowhere(descriptor: BorrowedFd<'_>) -> bool {
     use std::os::fd::AsRawFd;
     let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     std::fs::read_link(link).is_ok_and(|path| path == Path::new("/"))
-}
-
-/// The namespaces to join, opened and checked to be of their kind.
-pub(crate) fn namespaces(configuration: &Configuration) -> Result<Vec<crate::joining::Target>> {
-    let open = |joined: &crate::config::Joined| {
-        let subject = joined.path.display();
-        let step = "open a namespace to join";
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&joined.path, flags, Mode::empty()).or_fail(step, &subject)?;
-        match nucleus_sys::namespace::kind_of(file.as_fd()) {
-            Ok(kind) if kind == joined.kind => {
-                Ok(crate::joining::Target { kind, file, path: joined.path.clone() })
-            }
-            Ok(other) => Err(Error::new(ErrorCode::ConfigInvalid, step).on(subject).because(format!(
-                "it is a {} namespace, not {}",
-                other.oci_name(),
-                joined.kind.oci_name()
-            ))),
-            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
-                Err(Error::new(ErrorCode::ConfigInvalid, step).on(subject).because("it is no namespace"))
-            }
-            Err(error) => Err(system(step, &error).on(subject).because(explain(&error))),
-        }
-    };
-    configuration.namespaces.joined.iter().map(open).collect()
 }

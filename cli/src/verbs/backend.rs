@@ -6,7 +6,7 @@ use nucleus_core::plugins::Registry;
 use serde_json::json;
 
 use super::{print_json, wants_json};
-use crate::output::Failure;
+use crate::output::{self, Failure};
 use crate::table::layout;
 
 pub(super) fn backend(matches: &ArgMatches) -> Result<u8, Failure> {
@@ -20,11 +20,11 @@ pub(super) fn backend(matches: &ArgMatches) -> Result<u8, Failure> {
         if wants_json(matches) {
             documents.push(document(client, &report));
         } else {
-            print!("{}", text(client, &report));
+            output::answer(&text(client, &report))?;
         }
     }
     if wants_json(matches) {
-        print_json(&documents);
+        print_json(&documents)?;
     }
     Ok(0)
 }

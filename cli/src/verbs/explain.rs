@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{examined, print_json, wants_json};
 use crate::arguments::Invocation;
-use crate::output::Failure;
+use crate::output::{self, Failure};
 use crate::table::layout;
 
 pub(super) fn explain(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
@@ -22,9 +22,9 @@ pub(super) fn explain(invocation: &Invocation, matches: &ArgMatches) -> Result<u
             "starts": examined.allow().is_ok(),
             "rows": examined.rows,
             "refusals": examined.refusals,
-        }));
+        }))?;
     } else {
-        print!("{}", table(&examined));
+        output::answer(&table(&examined))?;
     }
     Ok(0)
 }

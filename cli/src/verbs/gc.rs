@@ -7,14 +7,15 @@ use nucleus_core::plugins::Registry;
 
 use super::{print_json, wants_json};
 use crate::arguments::Invocation;
-use crate::output::Failure;
+use crate::output::{self, Failure};
 
 pub(super) fn gc(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let collected = collect(&invocation.root, &Registry::linked()?)?;
     if wants_json(matches) {
-        print_json(&collected);
+        print_json(&collected)?;
     } else {
-        collected.removed.iter().for_each(|id| println!("{id}"));
+        let lines: Vec<&str> = collected.removed.iter().flat_map(|id| [id.as_str(), "\n"]).collect();
+        output::answer(&lines.concat())?;
     }
     if collected.failed.is_empty() {
         return Ok(0);

@@ -7,13 +7,14 @@ mod profile;
 mod run;
 
 use clap::ArgMatches;
+use nucleus_abi::{Error, ErrorCode};
 use nucleus_core::lifecycle::{Examined, examine};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::{Loaded, Request, SearchPath, load};
 
 use crate::arguments::Invocation;
 use crate::flags;
-use crate::output::Failure;
+use crate::output::{self, Failure};
 
 /// Does what was typed and gives the exit status.
 ///
@@ -58,10 +59,10 @@ fn examined(invocation: &Invocation, matches: &ArgMatches, registry: &Registry) 
 }
 
 /// Prints a JSON document.
-fn print_json(document: &impl serde::Serialize) {
-    if let Ok(text) = serde_json::to_string_pretty(document) {
-        println!("{text}");
-    }
+fn print_json(document: &impl serde::Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(document)
+        .map_err(|error| Error::new(ErrorCode::Protocol, "write the answer as JSON").because(error))?;
+    output::answer(&format!("{text}\n"))
 }
 
 /// Whether `--format json` was asked for.

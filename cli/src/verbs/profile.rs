@@ -13,7 +13,7 @@ pub(super) fn profile(invocation: &Invocation, matches: &ArgMatches) -> Result<u
         Some(("check", matches)) => check_all(invocation, matches),
         Some(("show", matches)) => show(invocation, matches),
         _ => {
-            print_json(&schema());
+            print_json(&schema())?;
             Ok(0)
         }
     }
@@ -46,6 +46,6 @@ fn check_one(file: &str) -> Result<(), LoadError> {
 }
 
 fn show(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
-    print!("{}", effective(invocation, matches)?.origins.to_yaml());
+    output::answer(&effective(invocation, matches)?.origins.to_yaml())?;
     Ok(0)
 }

@@ -18,7 +18,7 @@ pub(super) fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, F
     examined.allow()?;
     examined.warnings().iter().for_each(|warning| output::warn(warning));
     if matches.get_flag("dry-run") {
-        println!("{}", preview(&examined.plan, &id)?.get());
+        output::answer(&format!("{}\n", preview(&examined.plan, &id)?.get()))?;
         return Ok(0);
     }
     let program = examined.plan.process.command.value.first().cloned().unwrap_or_default();

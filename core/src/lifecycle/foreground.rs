@@ -4,9 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use nucleus_sys::signal::{Signal, SignalFd, SignalSet, set_mask};
+use nucleus_sys::signal::{Signal, SignalFd, SignalSet, ignored, set_mask};
 use nucleus_sys::terminal::{RawMode, is_terminal, set_window_size, window_size};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 /// Signals that are not forwarded: those that cannot be caught, those that the kernel raises for a mistake of ours, and
@@ -18,6 +18,9 @@ const OWN: [&str; 15] = [
 
 /// How much is copied at once, in bytes.
 const CHUNK: usize = 16 * 1024;
+
+/// How much is written to standard output at once, in bytes: `PIPE_BUF`, pipe(7).
+const PIPE_BUF: usize = 4096;
 
 /// End of transmission: what a terminal's line discipline takes for the end of input (`VEOF`), termios(3).
 const END_OF_INPUT: u8 = 4;
@@ -52,11 +55,12 @@ impl<'a> Console<'a> {
 impl Foreground {
     /// Blocks the signals that will be forwarded.
     pub(super) fn begin() -> Result<Self> {
-        let forwarded = forwarded();
-        set_mask(forwarded)
-            .and_then(|_| SignalFd::new(forwarded))
-            .map(|signals| Self { signals })
-            .map_err(|error| failed("take over the signals", &error))
+        let take_over = || {
+            let forwarded = forwarded(ignored()?);
+            set_mask(forwarded)?;
+            Ok(Self { signals: SignalFd::new(forwarded)? })
+        };
+        take_over().map_err(|error: io::Error| failed("take over the signals", &error))
     }
 
     /// Stands by until the workload has ended.
@@ -77,7 +81,7 @@ impl Foreground {
         loop {
             let mut fds =
                 [PollFd::from_borrowed_fd(ended, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
-            wait(&mut fds)?;
+            wait(&mut fds, None)?;
             if !fds[0].revents().is_empty() {
                 return Ok(());
             }
@@ -93,19 +97,20 @@ impl Foreground {
         console: &OwnedFd,
         forward: impl Fn(Signal),
     ) -> io::Result<()> {
-        let mut relay = Relay::new(operator(), console)?;
+        let mut relay = Relay::new(operator(), rustix::stdio::stdout(), console)?;
         loop {
             let mut fds = vec![
                 PollFd::from_borrowed_fd(ended, PollFlags::IN),
                 PollFd::new(&self.signals, PollFlags::IN),
-                PollFd::from_borrowed_fd(console.as_fd(), relay.wants_of_console()),
             ];
-            if relay.wants_input() {
-                fds.push(PollFd::from_borrowed_fd(operator(), PollFlags::IN));
-            }
-            wait(&mut fds)?;
-            let [ended, signals, console_ready] = [0, 1, 2].map(|index: usize| fds[index].revents());
-            let input = fds.get(3).is_some_and(|fd| !fd.revents().is_empty());
+            let wanted = relay.wants();
+            fds.extend(
+                wanted.iter().map(|(end, flags)| PollFd::from_borrowed_fd(relay.descriptor(*end), *flags)),
+            );
+            wait(&mut fds, None)?;
+            let [ended, signals] = [0, 1].map(|index: usize| fds[index].revents());
+            let ready = fds[2..].iter().zip(&wanted).map(|(fd, (end, _))| (*end, fd.revents()));
+            let ready: Vec<_> = ready.filter(|(_, events)| !events.is_empty()).collect();
             if !signals.is_empty() {
                 while let Some(arrived) = self.signals.read()? {
                     match arrived.signal {
@@ -114,7 +119,7 @@ impl Foreground {
                     }
                 }
             }
-            relay.step(console_ready, input)?;
+            relay.step(&ready)?;
             if !ended.is_empty() {
                 return relay.drain();
             }
@@ -122,14 +127,25 @@ impl Foreground {
     }
 }
 
-/// Bytes on their way between the operator and the container's terminal. Neither side can block the other: what the
-/// workload does not take yet is kept, and no more is read until it has.
+/// Bytes on their way between the operator and the container's terminal. No side can block another: what is not taken
+/// yet is kept, and no more is read until it has been.
 struct Relay<'a> {
     stdin: BorrowedFd<'a>,
+    stdout: BorrowedFd<'a>,
     console: &'a OwnedFd,
-    pending: Vec<u8>,
+    to_console: Vec<u8>,
+    to_stdout: Vec<u8>,
     input: Input,
     output: Output,
+    reader: Reader,
+}
+
+/// What the relay can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Console,
+    Stdin,
+    Stdout,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,42 +160,86 @@ enum Output {
     HungUp,
 }
 
+/// Who reads our standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
+}
+
 impl<'a> Relay<'a> {
-    fn new(stdin: BorrowedFd<'a>, console: &'a OwnedFd) -> io::Result<Self> {
+    fn new(stdin: BorrowedFd<'a>, stdout: BorrowedFd<'a>, console: &'a OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(console, true)?;
-        Ok(Self { stdin, console, pending: Vec::new(), input: Input::Open, output: Output::Open })
+        Ok(Self {
+            stdin,
+            stdout,
+            console,
+            to_console: Vec::new(),
+            to_stdout: Vec::new(),
+            input: Input::Open,
+            output: Output::Open,
+            reader: Reader::There,
+        })
     }
 
-    fn wants_input(&self) -> bool {
-        self.input == Input::Open && self.pending.is_empty() && self.output == Output::Open
-    }
-
-    fn wants_of_console(&self) -> PollFlags {
-        match (self.output, self.pending.is_empty()) {
-            (Output::HungUp, _) => PollFlags::empty(),
-            (Output::Open, true) => PollFlags::IN,
-            (Output::Open, false) => PollFlags::IN | PollFlags::OUT,
+    fn descriptor(&self, end: End) -> BorrowedFd<'a> {
+        match end {
+            End::Console => self.console.as_fd(),
+            End::Stdin => self.stdin,
+            End::Stdout => self.stdout,
         }
     }
 
-    fn step(&mut self, console: PollFlags, input: bool) -> io::Result<()> {
-        if console.contains(PollFlags::IN) || console.contains(PollFlags::HUP) {
-            self.copy_output()?;
-        }
-        if input {
-            self.read_input()?;
+    /// What to wait for. An end of which nothing is wanted is left out: poll(2) would report its hang-up for ever.
+    fn wants(&self) -> Vec<(End, PollFlags)> {
+        let open = self.output == Output::Open;
+        let when = |condition: bool, flag| if condition { flag } else { PollFlags::empty() };
+        let console = when(open && self.to_stdout.is_empty(), PollFlags::IN)
+            | when(open && !self.to_console.is_empty(), PollFlags::OUT);
+        let stdin = when(open && self.input == Input::Open && self.to_console.is_empty(), PollFlags::IN);
+        let stdout = when(!self.to_stdout.is_empty(), PollFlags::OUT);
+        let all = [(End::Console, console), (End::Stdin, stdin), (End::Stdout, stdout)];
+        all.into_iter().filter(|(_, flags)| !flags.is_empty()).collect()
+    }
+
+    fn step(&mut self, ready: &[(End, PollFlags)]) -> io::Result<()> {
+        for (end, events) in ready {
+            match end {
+                End::Console if events.intersects(PollFlags::IN | PollFlags::HUP) => self.read_output()?,
+                End::Console => {}
+                End::Stdin => self.read_input()?,
+                End::Stdout => self.write_output()?,
+            }
         }
         self.write_pending()
     }
 
-    fn copy_output(&mut self) -> io::Result<()> {
+    fn read_output(&mut self) -> io::Result<()> {
+        if !self.to_stdout.is_empty() {
+            return Ok(());
+        }
         let mut chunk = [0; CHUNK];
         match rustix::io::read(self.console, &mut chunk) {
             // EIO: no process has the terminal open any more, tty_ioctl(4).
             Ok(0) | Err(Errno::IO) => self.output = Output::HungUp,
-            Ok(length) => io::Write::write_all(&mut io::stdout().lock(), &chunk[..length])
-                .and_then(|()| io::Write::flush(&mut io::stdout().lock()))?,
+            Ok(length) if self.reader == Reader::There => self.to_stdout.extend_from_slice(&chunk[..length]),
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+
+    /// Writes no more than a pipe takes without blocking once poll(2) calls it writable.
+    fn write_output(&mut self) -> io::Result<()> {
+        let length = self.to_stdout.len().min(PIPE_BUF);
+        match rustix::io::write(self.stdout, &self.to_stdout[..length]) {
+            Ok(length) => drop(self.to_stdout.drain(..length)),
             Err(Errno::AGAIN | Errno::INTR) => {}
+            // The workload goes on without a reader, and must not stall for the lack of one.
+            Err(Errno::PIPE) => {
+                self.reader = Reader::Gone;
+                self.to_stdout.clear();
+            }
             Err(errno) => return Err(errno.into()),
         }
         Ok(())
@@ -190,9 +250,9 @@ impl<'a> Relay<'a> {
         match rustix::io::read(self.stdin, &mut chunk) {
             Ok(0) => {
                 self.input = Input::Ended;
-                self.pending.push(END_OF_INPUT);
+                self.to_console.push(END_OF_INPUT);
             }
-            Ok(length) => self.pending.extend_from_slice(&chunk[..length]),
+            Ok(length) => self.to_console.extend_from_slice(&chunk[..length]),
             Err(Errno::AGAIN | Errno::INTR) => {}
             // The operator's terminal is gone; the workload goes on without input.
             Err(Errno::IO) => self.input = Input::Ended,
@@ -202,13 +262,14 @@ impl<'a> Relay<'a> {
     }
 
     fn write_pending(&mut self) -> io::Result<()> {
-        if self.pending.is_empty() || self.output == Output::HungUp {
+        if self.to_console.is_empty() || self.output == Output::HungUp {
             return Ok(());
         }
-        match rustix::io::write(self.console, &self.pending) {
-            Ok(length) => drop(self.pending.drain(..length)),
+        match rustix::io::write(self.console, &self.to_console) {
+            Ok(length) => drop(self.to_console.drain(..length)),
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::IO) => self.output = Output::HungUp,
+            // Nobody has the terminal open; what was written last must still be read from it.
+            Err(Errno::IO) => self.to_console.clear(),
             Err(errno) => return Err(errno.into()),
         }
         Ok(())
@@ -216,15 +277,18 @@ impl<'a> Relay<'a> {
 
     /// The workload has ended: what it wrote last is still in the terminal.
     fn drain(&mut self) -> io::Result<()> {
-        while self.output == Output::Open {
-            let mut fds = [PollFd::new(self.console, PollFlags::IN)];
-            let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-            if poll(&mut fds, Some(&none))? == 0 {
+        const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+        loop {
+            while !self.to_stdout.is_empty() {
+                wait(&mut [PollFd::from_borrowed_fd(self.stdout, PollFlags::OUT)], None)?;
+                self.write_output()?;
+            }
+            let mut console = [PollFd::new(self.console, PollFlags::IN)];
+            if self.output == Output::HungUp || wait(&mut console, Some(&NOW))? == 0 {
                 return Ok(());
             }
-            self.copy_output()?;
+            self.read_output()?;
         }
-        Ok(())
     }
 }
 
@@ -240,19 +304,19 @@ fn resize(console: &OwnedFd) {
     }
 }
 
-fn wait(fds: &mut [PollFd<'_>]) -> io::Result<()> {
+fn wait(fds: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> io::Result<usize> {
     loop {
-        match poll(fds, None) {
+        match poll(fds, timeout) {
             Err(Errno::INTR) => {}
-            Ok(_) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
+            ready => return Ok(ready?),
         }
     }
 }
 
-fn forwarded() -> SignalSet {
+/// What our caller has us ignore, as nohup(1) does, the workload is not to hear of either.
+fn forwarded(ignored: SignalSet) -> SignalSet {
     let own = OWN.iter().filter_map(|name| name.parse::<Signal>().ok());
-    own.fold(SignalSet::ALL, SignalSet::without)
+    own.fold(SignalSet::ALL.minus(ignored), SignalSet::without)
 }
 
 fn failed(step: &'static str, error: &io::Error) -> Error {
@@ -265,12 +329,56 @@ mod tests {
 
     #[test]
     fn what_the_kernel_raises_for_a_mistake_of_ours_is_not_blocked() {
-        let forwarded = forwarded();
+        let forwarded = forwarded(SignalSet::EMPTY);
         for name in OWN {
             assert!(!forwarded.contains(name.parse().unwrap()), "{name}");
         }
         for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::WINCH] {
             assert!(forwarded.contains(signal), "{signal}");
         }
+    }
+
+    #[test]
+    fn what_the_caller_ignores_is_not_forwarded() {
+        let forwarded = forwarded(SignalSet::EMPTY.with(Signal::HUP));
+        assert!(!forwarded.contains(Signal::HUP));
+        assert!(forwarded.contains(Signal::TERM));
+    }
+
+    /// A relay whose console holds `output` and has been closed by the workload.
+    fn relayed(output: Vec<u8>, stdout: BorrowedFd<'_>) -> io::Result<Reader> {
+        let (console, mut workload) = std::os::unix::net::UnixStream::pair()?;
+        let writer = std::thread::spawn(move || io::Write::write_all(&mut workload, &output));
+        let (console, null) = (OwnedFd::from(console), std::fs::File::open("/dev/null")?);
+        let mut relay = Relay::new(null.as_fd(), stdout, &console)?;
+        while relay.output == Output::Open {
+            wait(&mut [PollFd::new(&console, PollFlags::IN)], None)?;
+            relay.drain()?;
+        }
+        writer.join().unwrap()?;
+        Ok(relay.reader)
+    }
+
+    #[test]
+    fn a_full_standard_output_loses_nothing() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let sent: Vec<u8> = (0..=250).cycle().take(300_000).collect();
+        let expected = sent.clone();
+        let reading = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let mut read = Vec::new();
+            io::Read::read_to_end(&mut reader, &mut read).map(|_| read)
+        });
+        assert_eq!(relayed(sent, writer.as_fd()).unwrap(), Reader::There);
+        drop(writer);
+        assert!(reading.join().unwrap().unwrap() == expected);
+    }
+
+    #[test]
+    fn output_without_a_reader_is_dropped() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(relayed(vec![b'x'; 300_000], writer.as_fd()).unwrap(), Reader::Gone);
     }
 }

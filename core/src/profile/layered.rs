@@ -173,10 +173,10 @@ fn built_in() -> Node {
 /// Makes the profile's host paths absolute, each relative to the file that wrote it (a flag's: to the working
 /// directory).
 fn resolve_paths(profile: &mut Profile, origins: &Origins) {
-    if let Rootfs::Directory(rootfs) = &mut profile.rootfs {
-        if let Some(path) = &mut rootfs.path {
-            path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
-        }
+    if let Rootfs::Directory(rootfs) = &mut profile.rootfs
+        && let Some(path) = &mut rootfs.path
+    {
+        path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
     }
     if let Seccomp::File(seccomp) = &mut profile.security.seccomp {
         seccomp.file.resolve_in(&directory_of(&origins.of("/security/seccomp/file")));

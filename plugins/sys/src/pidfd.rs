@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid};
 
 use crate::signal::Signal;
@@ -45,8 +45,15 @@ impl Exit {
 impl PidFd {
     /// Opens a process by id. The caller must know that the id was not reused: it is its parent and has not
     /// waited yet, or it compares the start time afterwards.
+    ///
+    /// Errors: ESRCH if no process has this id (any more), whichever way the kernel says so.
     pub fn open(pid: Pid) -> io::Result<Self> {
-        Ok(Self(pidfd_open(pid, PidfdFlags::empty())?))
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // The id is a thread's, or a group's that outlives its leader, or its process is just being released:
+            // EINVAL at first, ENOENT in newer kernels (kernel/pid.c, `pidfd_prepare`).
+            Err(Errno::INVAL | Errno::NOENT) => Err(Errno::SRCH.into()),
+            result => Ok(Self(result?)),
+        }
     }
 
     /// Sends a signal; ESRCH if the process is over and reaped.
@@ -62,7 +69,7 @@ impl PidFd {
     /// Waits until the process is over and reaps it; ECHILD if it is not a child of the caller.
     pub fn wait(&self) -> io::Result<Exit> {
         let status = retry_on_intr(|| waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED))?;
-        status.as_ref().and_then(exit_of).ok_or_else(|| rustix::io::Errno::CHILD.into())
+        status.as_ref().and_then(exit_of).ok_or_else(|| Errno::CHILD.into())
     }
 
     /// Reaps the process if it is over; `None` while it lives.
@@ -75,7 +82,7 @@ impl PidFd {
     /// Waits until the process is over, without reaping it, also when it is not a child of the caller.
     /// `None` waits for ever. Returns whether it is over.
     pub fn wait_over(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        let limit = timeout.map(Timespec::try_from).transpose().map_err(|_| rustix::io::Errno::INVAL)?;
+        let limit = timeout.map(Timespec::try_from).transpose().map_err(|_| Errno::INVAL)?;
         let ready = retry_on_intr(|| poll(&mut [PollFd::new(&self.0, PollFlags::IN)], limit.as_ref()))?;
         Ok(ready > 0)
     }
@@ -137,5 +144,21 @@ mod tests {
         assert!(sleeper.wait_over(None).unwrap());
         assert_eq!(sleeper.wait().unwrap(), Exit::Signalled { signal: 15, core_dumped: false });
         assert_eq!(sleeper.send_signal(Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    /// The id of a thread exists and is no process's: as with an id that is just being released, kernels disagree on how
+    /// to say so.
+    #[test]
+    fn what_is_no_process_is_not_found() {
+        let (report, reported) = std::sync::mpsc::channel();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            report.send(rustix::thread::gettid()).unwrap();
+            let _ = stopped.recv();
+        });
+        let error = PidFd::open(reported.recv().unwrap()).unwrap_err();
+        drop(stop);
+        thread.join().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
     }
 }

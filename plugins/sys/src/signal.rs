@@ -142,6 +142,12 @@ impl SignalSet {
         Self(self.0 & !(1 << (signal.0 - 1)))
     }
 
+    /// The set with every signal of `others` removed.
+    #[must_use]
+    pub const fn minus(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Whether `signal` is in the set.
     pub const fn contains(self, signal: Signal) -> bool {
         self.0 & (1 << (signal.0 - 1)) != 0
@@ -185,6 +191,27 @@ pub fn reset_dispositions() -> io::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The signals that this process ignores, be it by its caller's choice (nohup(1)) or by its own.
+///
+/// # Errors
+/// What `rt_sigaction(2)` says.
+pub fn ignored() -> io::Result<SignalSet> {
+    let mut ignored = SignalSet::EMPTY;
+    for signal in (1..=LAST).filter_map(Signal::from_number) {
+        // The handler is the first word on every machine that nucleus runs on; 32 bytes cover the largest `struct
+        // sigaction`.
+        let mut action = [0_u64; 4];
+        let none = std::ptr::null::<u64>();
+        let size = size_of::<u64>();
+        // SAFETY: changes nothing; the buffer is at least as large as the kernel's structure.
+        check(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal.0, none, action.as_mut_ptr(), size) })?;
+        if usize::try_from(action[0]) == Ok(libc::SIG_IGN) {
+            ignored = ignored.with(signal);
+        }
+    }
+    Ok(ignored)
 }
 
 /// Signals as readable events; they must be blocked by [`set_mask`] first. Non-blocking: wait with poll.
@@ -288,6 +315,17 @@ mod tests {
                 set_mask(SignalSet::EMPTY).unwrap(),
                 SignalSet::ALL.without(Signal::KILL).without(Signal::STOP)
             );
+        });
+    }
+
+    #[test]
+    fn an_ignored_signal_is_known() {
+        in_child(|| {
+            reset_dispositions().unwrap();
+            assert_eq!(ignored().unwrap(), SignalSet::EMPTY);
+            // SAFETY: ignoring a signal installs no handler.
+            unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+            assert_eq!(ignored().unwrap(), SignalSet::EMPTY.with(Signal::HUP));
         });
     }
 

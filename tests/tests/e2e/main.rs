@@ -25,6 +25,9 @@ use std::path::{Path, PathBuf};
 use nucleus_tests::Host;
 
 const DEV: &str = "configs/dev.yaml";
+
+/// Names no host and mounts nothing of its own: for namespaces that belong to others.
+const BASE: &str = "configs/base.yaml";
 const PROD: &str = "configs/prod.yaml";
 const PROFILES: [&str; 2] = [DEV, PROD];
 

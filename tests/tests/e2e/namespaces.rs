@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use nucleus_tests::Host;
 use nucleus_tests::neighbour::{FIRST_ID, Neighbour};
 
-use crate::{DEV, PROFILES};
+use crate::{BASE, DEV, PROFILES};
 
 const DEFAULT: [&str; 6] = ["pid", "mnt", "net", "uts", "ipc", "cgroup"];
 
@@ -95,7 +95,7 @@ fn namespaces_are_joined_by_path() {
         [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("cgroup", "cgroup"), ("pid", "pid")]
     {
         let profile =
-            host.profile(DEV, &format!("namespaces: {{{key}: {{path: {}}}}}", neighbour.path(kind)));
+            host.profile(BASE, &format!("namespaces: {{{key}: {{path: {}}}}}", neighbour.path(kind)));
         assert_eq!(inside(&host, profile, kind), neighbour.namespace(kind).to_string_lossy(), "{kind}");
     }
 }
@@ -106,7 +106,7 @@ fn all_joined_at_once_are_the_neighbours() {
     let neighbour = Neighbour::start();
     let kinds = [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("cgroup", "cgroup"), ("pid", "pid")];
     let joined = kinds.map(|(key, kind)| format!("{key}: {{path: {}}}", neighbour.path(kind))).join(", ");
-    let profile = host.profile(DEV, &format!("namespaces: {{{joined}}}"));
+    let profile = host.profile(BASE, &format!("namespaces: {{{joined}}}"));
     let paths = kinds.map(|(_, kind)| format!("/proc/self/ns/{kind}"));
     let script = format!("readlink {}; hostname; grep -c . /proc/1/status", paths.join(" "));
     let output = host.shell(profile, &script).output().assert_success();
@@ -121,7 +121,7 @@ fn all_joined_at_once_are_the_neighbours() {
 fn a_mount_namespace_is_joined_by_path() {
     let host = Host::enter();
     let neighbour = Neighbour::start();
-    let profile = host.profile(DEV, &format!("namespaces: {{mount: {{path: {}}}}}", neighbour.path("mnt")));
+    let profile = host.profile(BASE, &format!("namespaces: {{mount: {{path: {}}}}}", neighbour.path("mnt")));
     assert_eq!(inside(&host, profile, "mnt"), neighbour.namespace("mnt").to_string_lossy());
 }
 

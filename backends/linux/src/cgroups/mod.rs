@@ -19,6 +19,7 @@ use crate::fault::unsupported;
 pub(crate) use group::{Group, Made, Version, enter};
 pub(crate) use layout::Layout;
 pub(crate) use members::{kill_all, open_members};
+pub(crate) use v2::obstacle;
 
 /// A controller, by its name in cgroup v2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 //! crun do.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use nucleus_abi::{Error, ErrorCode, Result};
@@ -136,14 +137,46 @@ pub(super) fn make_parents(mount: &Path, place: &Path, controllers: &[Controller
 }
 
 fn enable(directory: &Path, controllers: &[Controller]) -> Result<()> {
-    let file = directory.join("cgroup.subtree_control");
-    let enabled = fs::read_to_string(&file).unwrap_or_default();
-    let is_missing = |one: &&Controller| !enabled.split_whitespace().any(|name| name == one.name());
+    let is_missing = |one: &&Controller| !lists(directory, SUBTREE_CONTROL, **one);
     for controller in controllers.iter().filter(is_missing) {
+        let file = directory.join(SUBTREE_CONTROL);
         fs::write(&file, format!("+{}", controller.name()))
             .map_err(|error| refused(&file, *controller, &error))?;
     }
     Ok(())
+}
+
+/// The controllers that a group hands down to those below it.
+const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
+
+/// Whether the file, a list of controllers, names this one.
+fn lists(directory: &Path, file: &str, controller: Controller) -> bool {
+    let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
+    text.split_whitespace().any(|name| name == controller.name())
+}
+
+/// What keeps the groups below `top` from having the controller; told before anything is made.
+///
+/// Inside another container or a delegated unit `top` is no root: then it hands nothing down while it holds processes
+/// itself (cgroups(7), "no internal processes"). Only the root of all lacks `cgroup.type`, and is free of the rule.
+pub(crate) fn obstacle(top: &Path, controller: Controller) -> Option<String> {
+    let (name, shown) = (controller.name(), top.display());
+    if !lists(top, "cgroup.controllers", controller) {
+        return Some(format!("the controller `{name}` is not handed down to {shown}"));
+    }
+    if lists(top, SUBTREE_CONTROL, controller) || !top.join("cgroup.type").exists() || !holds_processes(top) {
+        return None;
+    }
+    Some(format!(
+        "processes stand in {shown} itself, which therefore cannot hand the controller `{name}` down: \
+        move them into a group of their own below it"
+    ))
+}
+
+fn holds_processes(directory: &Path) -> bool {
+    let mut first = [0];
+    let read = fs::File::open(directory.join("cgroup.procs")).and_then(|mut file| file.read(&mut first));
+    matches!(read, Ok(1))
 }
 
 fn refused(file: &Path, controller: Controller, error: &std::io::Error) -> Error {
@@ -153,8 +186,10 @@ fn refused(file: &Path, controller: Controller, error: &std::io::Error) -> Error
             .because(explain(error));
     match error.raw_os_error() {
         Some(libc::ENOENT) => refused.hint("the controller is not handed down to this group, or v1 has it"),
-        Some(libc::EBUSY) => refused
-            .hint("processes stand in this group itself: a group with limits below it must not hold any (cgroups(7))"),
+        Some(libc::EBUSY) => refused.hint(
+            "processes stand in this group itself, which must hold none to have groups with limits below it \
+            (cgroups(7)): move them into a group of their own below it",
+        ),
         Some(libc::EOPNOTSUPP) => refused.hint("the group is of type `domain invalid` or `threaded`"),
         _ => refused,
     }
@@ -200,6 +235,29 @@ mod tests {
     fn files_of_v2_pass_through() {
         let unified = [("memory.high".to_owned(), "1M".to_owned())].into();
         assert_eq!(written(&Limits { unified, ..Limits::default() }), pairs([("memory.high", "1M")]));
+    }
+
+    /// A directory that looks like a group which is not the root and holds a process.
+    fn busy_group(name: &str, handed_down: &str) -> std::path::PathBuf {
+        let top = std::env::temp_dir().join(format!("nucleus-test-{name}-{}", std::process::id()));
+        fs::create_dir_all(&top).unwrap();
+        let files = [("cgroup.controllers", "cpu pids\n"), (SUBTREE_CONTROL, handed_down)];
+        for (file, text) in files.into_iter().chain([("cgroup.type", "domain\n"), ("cgroup.procs", "1\n")]) {
+            fs::write(top.join(file), text).unwrap();
+        }
+        top
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_told() {
+        let top = busy_group("busy", "cpu\n");
+        assert_eq!(obstacle(&top, Controller::Cpu), None, "it is handed down already");
+        let told = [Controller::Pids, Controller::Io].map(|one| obstacle(&top, one).unwrap_or_default());
+        assert!(told[0].contains("move them"), "{told:?}");
+        assert!(told[1].contains("`io` is not handed down"), "{told:?}");
+        fs::write(top.join("cgroup.procs"), "").unwrap();
+        assert_eq!(obstacle(&top, Controller::Pids), None, "nobody stands in it");
+        fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]

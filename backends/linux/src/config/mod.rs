@@ -35,8 +35,8 @@ pub struct Configuration {
     pub hostname: Option<String>,
     /// NIS domain name in a UTS namespace of its own.
     pub domainname: Option<String>,
-    /// The root file system.
-    pub root: Root,
+    /// The root file system; `None` if the mount namespace is joined, which brings its own.
+    pub root: Option<Root>,
     /// What is mounted on it, in order.
     pub mounts: Vec<Mount>,
     /// Device nodes beyond the standard ones.
@@ -105,7 +105,7 @@ impl Configuration {
         let configuration = Self {
             hostname: hostname("hostname", spec.hostname().as_deref(), &namespaces)?,
             domainname: hostname("domainname", spec.domainname().as_deref(), &namespaces)?,
-            root: root(&spec, linux)?,
+            root: root(&spec, linux, &namespaces)?,
             mounts: mounts::read(spec.mounts().as_deref().unwrap_or_default(), &namespaces)?,
             devices: devices(linux)?,
             masked: paths("linux.maskedPaths", linux.masked_paths().as_deref())?,
@@ -119,14 +119,16 @@ impl Configuration {
             namespaces,
             warnings,
         };
-        configuration.check_joined_mounts()?;
+        configuration.check_joined_mounts(&spec)?;
         Ok(configuration)
     }
 
     /// A joined mount namespace brings its own root and mounts: building others in it would change the other
     /// container, and leaving them out would be a silent loss.
-    fn check_joined_mounts(&self) -> Result<()> {
+    fn check_joined_mounts(&self, spec: &Spec) -> Result<()> {
+        let read_only = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly);
         let asked = [
+            ("root.readonly", read_only == Some(true)),
             ("mounts", !self.mounts.is_empty()),
             ("linux.maskedPaths", !self.masked.is_empty()),
             ("linux.readonlyPaths", !self.readonly.is_empty()),
@@ -170,7 +172,10 @@ fn hostname(field: &str, text: Option<&str>, namespaces: &Namespaces) -> Result<
     }
 }
 
-fn root(spec: &Spec, linux: &Linux) -> Result<Root> {
+fn root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<Option<Root>> {
+    if !namespaces.own_mounts() {
+        return Ok(None);
+    }
     let root = spec.root().as_ref().ok_or_else(|| invalid("root", "missing"))?;
     let propagation = match linux.rootfs_propagation().as_deref() {
         None | Some("" | "private" | "rprivate") => Propagation::Private,
@@ -184,7 +189,7 @@ fn root(spec: &Spec, linux: &Linux) -> Result<Root> {
         Some(true) => Access::ReadOnly,
         _ => Access::ReadWrite,
     };
-    Ok(Root { path: root.path().clone(), access, propagation })
+    Ok(Some(Root { path: root.path().clone(), access, propagation }))
 }
 
 fn devices(linux: &Linux) -> Result<Vec<Node>> {

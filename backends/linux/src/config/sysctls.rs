@@ -14,11 +14,13 @@ pub struct Sysctl {
     pub path: String,
     /// Its value.
     pub value: String,
+    /// The kind of namespace that keeps it.
+    pub owner: Namespace,
 }
 
 /// Parameters outside of `net.` and `fs.mqueue.` that the kernel keeps for each namespace (`ipc_namespaces(7)`,
-/// `uts_namespaces(7)`). `kernel.domainname` and `kernel.hostname` have fields of their own in `config.json`.
-const OWNED: [(&str, Namespace); 12] = [
+/// `uts_namespaces(7)`).
+const OWNED: [(&str, Namespace); 13] = [
     ("kernel.msgmax", Namespace::Ipc),
     ("kernel.msgmnb", Namespace::Ipc),
     ("kernel.msgmni", Namespace::Ipc),
@@ -31,6 +33,7 @@ const OWNED: [(&str, Namespace); 12] = [
     ("kernel.shm_next_id", Namespace::Ipc),
     ("kernel.shm_rmid_forced", Namespace::Ipc),
     ("kernel.domainname", Namespace::Uts),
+    ("kernel.hostname", Namespace::Uts),
 ];
 
 pub(super) fn read(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<Sysctl>> {
@@ -46,19 +49,27 @@ fn sysctl(name: &str, value: &str, namespaces: &Namespaces) -> Result<Sysctl> {
     // CVE-2022-0811: a `+` or a newline made one parameter into several.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
     if name.is_empty() || !name.bytes().all(plain) || name.contains("..") || name.contains("//") {
-        return Err(invalid(field, "the name has characters that no kernel parameter has"));
+        return Err(invalid(field, "the name has characters that no kernel parameter has")
+            .hint("write one parameter for each entry, as sysctl(8) does: `net.ipv4.ip_forward`"));
     }
     if value.bytes().any(|byte| byte == b'\n' || byte == 0) {
-        return Err(invalid(field, "the value holds a newline or NUL"));
+        return Err(invalid(field, "the value holds a newline or NUL")
+            .hint("write one line; several numbers are separated by blanks"));
     }
     let path = path(name);
     let dotted = path["sys/".len()..].replace('/', ".");
     match owner(&dotted) {
-        Some(kind) if namespaces.owns(kind) => Ok(Sysctl { path, value: value.to_owned() }),
+        Some(owner) if namespaces.owns(owner) => Ok(Sysctl { path, value: value.to_owned(), owner }),
         Some(kind) => {
-            Err(invalid(field, format!("without a {} namespace this would be the host's", kind.oci_name())))
+            let kind = kind.oci_name();
+            Err(invalid(
+                field,
+                format!("without a namespace of its own of the kind {kind} this would be the host's"),
+            )
+            .hint(format!("add a new `{kind}` namespace to `linux.namespaces`, or remove the parameter")))
         }
-        None => Err(unsupported(field, "the parameter belongs to the whole host")),
+        None => Err(unsupported(field, "the parameter belongs to the whole host, and to no namespace")
+            .hint("remove it, or have the operator set it on the host")),
     }
 }
 

@@ -143,6 +143,42 @@ fn a_joined_mount_namespace_takes_no_mounts() {
     assert!(parse(&document).unwrap_err().to_string().contains("mounts"));
 }
 
+#[test]
+fn a_sysctl_that_cannot_be_the_containers_is_refused_with_a_way_out() {
+    let cases = [
+        ("kernel.hostname", "web", "of the kind uts"),
+        ("kernel.domainname", "web", "of the kind uts"),
+        ("net.ipv4.ip_forward", "1", "of the kind network"),
+        ("kernel.msgmax", "1", "of the kind ipc"),
+        ("kernel.msgmax\nkernel.core_pattern", "1", "characters"),
+        ("kernel.shm_rmid_forced+kernel.core_pattern", "1", "characters"),
+        ("kernel.msgmax", "1\n2", "newline"),
+        ("kernel.msgmax", "1\0", "NUL"),
+        ("kernel.core_pattern", "|/x", "whole host"),
+    ];
+    for (name, value, cause) in cases {
+        let error = refused("/linux/sysctl", json!({ name: value }));
+        assert!(error.subject.as_ref().unwrap().contains("linux.sysctl["), "{error}");
+        assert!(error.cause.as_ref().unwrap().contains(cause), "{error}");
+        assert!(error.hint.is_some(), "{error}");
+    }
+    let mut document = minimal();
+    document["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "uts"}]);
+    document["linux"]["sysctl"] = json!({"kernel.hostname": "web", "kernel.domainname": "lan"});
+    assert_eq!(parse(&document).unwrap().sysctls.len(), 2);
+}
+
+#[test]
+fn a_joined_mount_namespace_needs_no_root_and_a_new_one_does() {
+    let mut document = minimal();
+    document.as_object_mut().unwrap().remove("root");
+    assert!(parse(&document).unwrap_err().to_string().contains("config.json: root: missing"));
+    document["linux"]["namespaces"] = json!([{"type": "mount", "path": "/proc/1/ns/mnt"}]);
+    assert!(parse(&document).unwrap().root.is_none());
+    document["root"] = json!({"path": "rootfs", "readonly": true});
+    assert!(parse(&document).unwrap_err().to_string().contains("root.readonly"));
+}
+
 proptest::proptest! {
     #[test]
     fn no_document_makes_it_panic(text in "\\PC*", number in proptest::num::i64::ANY) {

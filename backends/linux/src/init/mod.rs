@@ -167,7 +167,7 @@ fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: 
         steps.push(Step::Terminal);
     }
     steps.push(Step::Cover);
-    if configuration.root.access == Access::ReadOnly {
+    if configuration.root.as_ref().is_some_and(|root| root.access == Access::ReadOnly) {
         steps.push(Step::SealRoot);
     }
 }
@@ -240,7 +240,7 @@ impl<'a> Build<'a> {
             Step::Hide => namespaces::hide(),
             Step::BecomeRoot => namespaces::become_root(),
             Step::Join(target) => target.join(),
-            Step::NewSession => namespaces::new_session(self.id),
+            Step::NewSession => namespaces::new_session(self.id, self.configuration.seccomp.as_ref()),
             Step::Name => namespaces::name(self.configuration),
             Step::Loopback => namespaces::loopback(),
             Step::Isolate => root::isolate(),

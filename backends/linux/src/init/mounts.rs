@@ -103,7 +103,7 @@ fn refuse_redirection(root: Root<'_>, target: &InRootPath, place: BorrowedFd<'_>
         return Ok(());
     }
     let kind = rustix::fs::fstatfs(place).or_fail("look at the place for a mount", target)?.f_type;
-    if KERNEL_FILE_SYSTEMS.contains(&i64::from(kind)) || is_on_dev(root, place) {
+    if KERNEL_FILE_SYSTEMS.contains(&kind) || is_on_dev(root, place) {
         return Err(root::hostile(target, "a link in the image leads it onto a kernel file system"));
     }
     Ok(())

@@ -83,10 +83,34 @@ pub(super) fn give(pty: Option<&Pty>, files: [BorrowedFd<'_>; 3], process: &Proc
     };
     match pty {
         Some(pty) => give(pty.peer.as_fd()),
-        None => files.into_iter().filter(|file| is_pipe(*file)).try_for_each(give),
+        None => files.into_iter().filter(|file| is_anonymous_pipe(*file)).try_for_each(give),
     }
 }
 
-fn is_pipe(file: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+/// Magic number of the file system on which pipe(2) makes its pipes, statfs(2).
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
+
+/// A FIFO that has a name lies on a file system of the operator's, and keeps its owner.
+fn is_anonymous_pipe(file: BorrowedFd<'_>) -> bool {
+    let is_fifo = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+    rustix::fs::fstat(file).is_ok_and(is_fifo)
+        && rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == PIPEFS_MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode};
+
+    #[test]
+    fn only_a_pipe_without_a_name_is_given_away() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        assert!(is_anonymous_pipe(reader.as_fd()) && is_anonymous_pipe(writer.as_fd()));
+        let path = std::env::temp_dir().join(format!("nucleus-fifo-{}", std::process::id()));
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let named = rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_anonymous_pipe(named.unwrap().as_fd()));
+        assert!(!is_anonymous_pipe(std::fs::File::open("/dev/null").unwrap().as_fd()));
+    }
 }

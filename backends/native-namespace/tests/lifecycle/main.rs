@@ -2,4 +2,5 @@
 
 mod harness;
 mod isolation;
+mod joining;
 mod life;
