@@ -84,7 +84,7 @@ fn the_switches_of_the_kernel_are_out_of_reach() {
     // Not each kernel has the key; then there is nothing to change.
     let setting = || fs::read_to_string("/proc/sys/kernel/sysrq").ok();
     let before = setting();
-    let files = "/proc/sysrq-trigger /proc/sys/kernel/sysrq /proc/sys/kernel/core_pattern /proc/kcore /proc/irq/default_smp_affinity \
+    let files = "/proc/sysrq-trigger /proc/sys/kernel/sysrq /proc/sys/kernel/core_pattern /proc/irq/default_smp_affinity \
         /sys/kernel/uevent_helper /sys/power/state /proc/sys/fs/binfmt_misc/register";
     let script = format!("for f in {files}; do (echo h > $f) 2> /dev/null && echo WROTE $f; done; true");
     for profile in PROFILES {
