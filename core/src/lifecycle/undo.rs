@@ -99,7 +99,7 @@ fn end(process: Process) -> Result<()> {
     };
     let pidfd = match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
-        // ESRCH, or EINVAL before Linux 6.13: the id belongs to no process, only to a thread or to a group that outlives
+        // ESRCH, or EINVAL on older kernels (6.1): the id belongs to no process, only to a thread or to a group that outlives
         // its leader.
         Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(()),
         Err(errno) => return Err(fail(errno.into())),
