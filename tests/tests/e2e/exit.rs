@@ -1,4 +1,4 @@
-//! The exit status of `run` is the workload's, or says why there was none (DESIGN section 6).
+//! The exit status of `run` is the workload's, or says why there was none.
 
 use nucleus_tests::Host;
 

@@ -82,7 +82,7 @@ fn a_read_only_root_stays_as_it_is() {
     }
 }
 
-/// DESIGN section 7: nothing is ever written into the image, mount points included.
+/// Nothing is ever written into the image, mount points included.
 #[test]
 fn mount_points_are_not_made_in_the_image() {
     let host = Host::enter();
