@@ -24,7 +24,7 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
     .filter_map(Result::err)
     .collect();
     if failures.is_empty() {
-        return Ok(Done {});
+        return Ok(Done::default());
     }
     Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures))
 }

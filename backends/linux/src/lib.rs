@@ -19,14 +19,18 @@ mod cgroups;
 pub mod config;
 mod create;
 mod delete;
+mod exec;
 mod fault;
+mod features;
 mod gate;
 mod identity;
 mod init;
 mod intermediate;
 mod joining;
 mod members;
+mod pause;
 mod probe;
+mod processes;
 mod record;
 mod sandbox;
 pub mod seccomp;
@@ -34,12 +38,17 @@ mod signal;
 mod sources;
 mod start;
 mod state;
+mod stats;
 mod targets;
+mod update;
 mod wait;
+mod watch_oom;
 
 use nucleus_abi::{
-    CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done, ExitStatus, Reply,
-    ReportRequest, Result, SandboxReply, SandboxRequest, SignalRequest, StateReply, WaitRequest,
+    CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done, ExecReply,
+    ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, ProcessesReply, Reply, ReportRequest, Result,
+    SandboxReply, SandboxRequest, SignalRequest, StateReply, Stats, UpdateRequest, WaitRequest,
+    WatchOomReply,
 };
 
 /// Answers what this host can enforce; probes nothing that is not asked.
@@ -80,4 +89,44 @@ pub fn signal(request: &SignalRequest) -> Result<Done> {
 /// [`nucleus_abi::Backend::delete`].
 pub fn delete(request: &ContainerRequest) -> Result<Done> {
     delete::delete(request)
+}
+
+/// [`nucleus_abi::Backend::exec`].
+pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply<ExecReply>> {
+    exec::exec(request, descriptors)
+}
+
+/// [`nucleus_abi::Backend::pause`].
+pub fn pause(request: &ContainerRequest) -> Result<Done> {
+    pause::pause(request)
+}
+
+/// [`nucleus_abi::Backend::resume`].
+pub fn resume(request: &ContainerRequest) -> Result<Done> {
+    pause::resume(request)
+}
+
+/// [`nucleus_abi::Backend::update`].
+pub fn update(request: &UpdateRequest) -> Result<Done> {
+    update::update(request)
+}
+
+/// [`nucleus_abi::Backend::processes`].
+pub fn processes(request: &ContainerRequest) -> Result<ProcessesReply> {
+    processes::processes(request)
+}
+
+/// [`nucleus_abi::Backend::stats`].
+pub fn stats(request: &ContainerRequest) -> Result<Stats> {
+    stats::stats(request)
+}
+
+/// [`nucleus_abi::Backend::watch_oom`].
+pub fn watch_oom(request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
+    watch_oom::watch_oom(request)
+}
+
+/// [`nucleus_abi::Backend::features`].
+pub fn features(request: &FeaturesRequest) -> Result<FeaturesReply> {
+    features::features(request)
 }

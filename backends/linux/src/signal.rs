@@ -30,7 +30,7 @@ pub(crate) fn signal(request: &SignalRequest) -> Result<Done> {
             }
         }
     }
-    Ok(Done {})
+    Ok(Done::default())
 }
 
 fn ended(request: &SignalRequest) -> Error {

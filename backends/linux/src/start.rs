@@ -31,7 +31,7 @@ pub(crate) fn start(request: &ContainerRequest) -> Result<Done> {
         rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| not_waiting(request, &errno.into()))?;
     rustix::io::write(&gate, b"s").or_fail("start the workload", &request.id)?;
     fs::remove_file(&path).or_fail("remove the start gate", path.display())?;
-    Ok(Done {})
+    Ok(Done::default())
 }
 
 fn not_waiting(request: &ContainerRequest, error: &std::io::Error) -> Error {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nucleus_abi::{
-    Beyond, CgroupPlacement, Client, ContainerRequest, CreateRequest, Effect, Result, SCHEMA, SandboxRequest,
-    WaitRequest, linked_plugins, read_ledger,
+    Beyond, CgroupManager, CgroupPlacement, Client, ContainerRequest, CreateRequest, Effect, Hierarchies,
+    Result, SCHEMA, SandboxRequest, WaitRequest, linked_plugins, read_ledger,
 };
 use nucleus_native_namespace as _;
 
@@ -47,12 +47,17 @@ fn once(client: &Client, bundle: &Path, config: &str, run: usize) -> Result<[u12
         bundle: bundle.to_owned(),
         config: serde_json::from_str(config).expect("JSON"),
         options: serde_json::Value::Null,
-        cgroup: Some(CgroupPlacement { path: format!("/nucleus-test/{id}").into() }),
+        cgroup: Some(CgroupPlacement {
+            path: format!("/nucleus-test/{id}").into(),
+            hierarchies: Hierarchies::Needed,
+            manager: CgroupManager::Cgroupfs,
+        }),
         beyond: Beyond::default(),
         ledger: 0,
         rootfs: None,
         mount_sources: std::collections::BTreeMap::default(),
         stdio: [1, 1, 1],
+        extra: Vec::new(),
     };
     let container = ContainerRequest { schema: SCHEMA, id: id.parse()?, directory: directory.clone() };
     let mut clock = Clock { last: Instant::now(), laps: Vec::new() };

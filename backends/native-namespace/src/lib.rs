@@ -7,8 +7,9 @@
 
 use nucleus_abi::{
     Backend, CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Description, Descriptors, Done,
-    ExitStatus, Kind, Reply, ReportRequest, Result, SCHEMA, SandboxReply, SandboxRequest, SignalRequest,
-    StateReply, WaitRequest,
+    ExecReply, ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, Kind, ProcessesReply, Reply,
+    ReportRequest, Result, SCHEMA, SandboxReply, SandboxRequest, SignalRequest, StateReply, Stats,
+    UpdateRequest, WaitRequest, WatchOomReply,
 };
 
 /// The name by which profiles choose it.
@@ -62,6 +63,38 @@ impl Backend for NativeNamespace {
 
     fn delete(&self, request: &ContainerRequest) -> Result<Done> {
         nucleus_linux::delete(request)
+    }
+
+    fn exec(&self, request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply<ExecReply>> {
+        nucleus_linux::exec(request, descriptors)
+    }
+
+    fn pause(&self, request: &ContainerRequest) -> Result<Done> {
+        nucleus_linux::pause(request)
+    }
+
+    fn resume(&self, request: &ContainerRequest) -> Result<Done> {
+        nucleus_linux::resume(request)
+    }
+
+    fn update(&self, request: &UpdateRequest) -> Result<Done> {
+        nucleus_linux::update(request)
+    }
+
+    fn processes(&self, request: &ContainerRequest) -> Result<ProcessesReply> {
+        nucleus_linux::processes(request)
+    }
+
+    fn stats(&self, request: &ContainerRequest) -> Result<Stats> {
+        nucleus_linux::stats(request)
+    }
+
+    fn watch_oom(&self, request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
+        nucleus_linux::watch_oom(request)
+    }
+
+    fn features(&self, request: &FeaturesRequest) -> Result<FeaturesReply> {
+        nucleus_linux::features(request)
     }
 }
 

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nucleus_abi::{
-    Beyond, CgroupPlacement, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode,
-    ExitStatus, Ledger, Process, Reply, Result, SCHEMA, SandboxRequest, SignalRequest, SignalTarget,
-    WaitRequest,
+    Beyond, CgroupManager, CgroupPlacement, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error,
+    ErrorCode, ExitStatus, Hierarchies, Ledger, Process, Reply, Result, SCHEMA, SandboxRequest,
+    SignalRequest, SignalTarget, WaitRequest,
 };
 use nucleus_sys::signal::Signal;
 
@@ -158,12 +158,17 @@ impl Run<'_> {
             config: bundle.config,
             options: plan.options.clone(),
             // The backend makes a group where a limit needs one, or where nothing else tells the container's processes.
-            cgroup: Some(CgroupPlacement { path: cgroup }),
+            cgroup: Some(CgroupPlacement {
+                path: cgroup,
+                hierarchies: Hierarchies::Needed,
+                manager: CgroupManager::Cgroupfs,
+            }),
             beyond: Beyond { landlock: plan.security.landlock.value.clone(), init: plan.process.init.value },
             ledger: 3,
             rootfs,
             mount_sources,
             stdio: [0, 1, 2],
+            extra: Vec::new(),
         };
         let reply = self.examined.client.sandbox(&request, &descriptors)?;
         let mut returned: Vec<Option<OwnedFd>> = reply.descriptors.into_iter().map(Some).collect();

@@ -3,9 +3,11 @@
 use crate::capability::CapabilityReport;
 use crate::descriptors::{Descriptors, Reply};
 use crate::documents::{
-    CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExitStatus,
-    ReportRequest, SandboxReply, SandboxRequest, SignalRequest, StateReply, UndoRequest, WaitRequest,
+    CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExecReply,
+    ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, ProcessesReply, ReportRequest, SandboxReply,
+    SandboxRequest, SignalRequest, StateReply, UndoRequest, UpdateRequest, WaitRequest, WatchOomReply,
 };
+use crate::stats::Stats;
 use crate::{Error, ErrorCode, Result};
 
 /// A backend: runs bundles and isolates them.
@@ -18,6 +20,9 @@ use crate::{Error, ErrorCode, Result};
 ///
 /// **Ownership.** Descriptors of a request are the caller's until the call returns; descriptors of a reply are the
 /// caller's from then on. Each is close-on-exec.
+///
+/// **Hooks.** Those of `config.json` are the backend's to run, as config.md#posix-platform-hooks says: the core runs none,
+/// so that each runs once, whatever the backend. A failed `poststart` or `poststop` is a warning of `start` or `delete`.
 ///
 /// **Effects.** Whatever can outlive the call is recorded in the ledger before it is made.
 ///
@@ -83,6 +88,72 @@ pub trait Backend: Sync {
     /// `teardown`, with everything that could not be removed; it goes on after each failure.
     fn delete(&self, request: &ContainerRequest) -> Result<Done>;
 
+    /// Runs another process in a container that runs.
+    ///
+    /// # Errors
+    /// `wrong-state` when it does not run or is paused; `command-not-found` and `command-not-executable` where it can
+    /// tell. By default `not-supported`, as for every verb below.
+    fn exec(&self, request: &ExecRequest, _descriptors: Descriptors<'_>) -> Result<Reply<ExecReply>> {
+        Err(not_supported("exec").on(&request.id))
+    }
+
+    /// Stops all processes of a container, until `resume`. Succeeds when it is paused already.
+    ///
+    /// # Errors
+    /// `wrong-state` when it does not run.
+    fn pause(&self, request: &ContainerRequest) -> Result<Done> {
+        Err(not_supported("pause").on(&request.id))
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// `wrong-state` when it is not paused.
+    fn resume(&self, request: &ContainerRequest) -> Result<Done> {
+        Err(not_supported("resume").on(&request.id))
+    }
+
+    /// Changes limits: all of them, or, when one is refused, as few as the kernel allows.
+    ///
+    /// # Errors
+    /// `config-invalid` and `not-supported`, naming the field.
+    fn update(&self, request: &UpdateRequest) -> Result<Done> {
+        Err(not_supported("update").on(&request.id))
+    }
+
+    /// Lists a container's processes.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    fn processes(&self, request: &ContainerRequest) -> Result<ProcessesReply> {
+        Err(not_supported("processes").on(&request.id))
+    }
+
+    /// Says what a container uses.
+    ///
+    /// # Errors
+    /// `wrong-state` when it has ended.
+    fn stats(&self, request: &ContainerRequest) -> Result<Stats> {
+        Err(not_supported("stats").on(&request.id))
+    }
+
+    /// Gives a descriptor that tells of the out-of-memory killer.
+    ///
+    /// # Errors
+    /// `wrong-state` when it has ended; `host-unfit` when nothing counts its memory.
+    fn watch_oom(&self, request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
+        Err(not_supported("watch-oom").on(&request.id))
+    }
+
+    /// Says what of the runtime specification it implements (`features.md`). Asks nothing of the host that differs from
+    /// one container to the next.
+    ///
+    /// # Errors
+    /// None but `not-supported`.
+    fn features(&self, _request: &FeaturesRequest) -> Result<FeaturesReply> {
+        Err(not_supported("features").on(self.description().id))
+    }
+
     /// Undoes an effect of its own that the ledger holds. By default it has none.
     ///
     /// # Errors
@@ -99,8 +170,8 @@ pub fn not_supported(verb: &str) -> Error {
 
 fn refuse_all_options(backend: &str, options: &serde_json::Value) -> Result<Done> {
     let named = match options {
-        serde_json::Value::Null => return Ok(Done {}),
-        serde_json::Value::Object(map) if map.is_empty() => return Ok(Done {}),
+        serde_json::Value::Null => return Ok(Done::default()),
+        serde_json::Value::Object(map) if map.is_empty() => return Ok(Done::default()),
         serde_json::Value::Object(map) => map.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };

@@ -9,10 +9,12 @@ use serde::de::DeserializeOwned;
 use crate::capability::CapabilityReport;
 use crate::descriptors::{self, Reply};
 use crate::documents::{
-    CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExitStatus,
-    HookReply, HookRequest, ReportRequest, SandboxReply, SandboxRequest, SignalRequest, StateReply,
-    UndoRequest, WaitRequest,
+    CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExecReply,
+    ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, HookReply, HookRequest, ProcessesReply,
+    ReportRequest, SandboxReply, SandboxRequest, SignalRequest, StateReply, UndoRequest, UpdateRequest,
+    WaitRequest, WatchOomReply,
 };
+use crate::stats::Stats;
 use crate::surface::{Outcome, Surface};
 use crate::{Error, ErrorCode, Result};
 
@@ -86,6 +88,46 @@ impl Client {
     /// [`crate::Backend::delete`].
     pub fn delete(&self, request: &ContainerRequest) -> Result<Done> {
         self.plain("delete", request, &[])
+    }
+
+    /// [`crate::Backend::exec`].
+    pub fn exec(&self, request: &ExecRequest, fds: &[BorrowedFd<'_>]) -> Result<Reply<ExecReply>> {
+        self.call("exec", request, fds)
+    }
+
+    /// [`crate::Backend::pause`].
+    pub fn pause(&self, request: &ContainerRequest) -> Result<Done> {
+        self.plain("pause", request, &[])
+    }
+
+    /// [`crate::Backend::resume`].
+    pub fn resume(&self, request: &ContainerRequest) -> Result<Done> {
+        self.plain("resume", request, &[])
+    }
+
+    /// [`crate::Backend::update`].
+    pub fn update(&self, request: &UpdateRequest) -> Result<Done> {
+        self.plain("update", request, &[])
+    }
+
+    /// [`crate::Backend::processes`].
+    pub fn processes(&self, request: &ContainerRequest) -> Result<ProcessesReply> {
+        self.plain("processes", request, &[])
+    }
+
+    /// [`crate::Backend::stats`].
+    pub fn stats(&self, request: &ContainerRequest) -> Result<Stats> {
+        self.plain("stats", request, &[])
+    }
+
+    /// [`crate::Backend::features`].
+    pub fn features(&self, request: &FeaturesRequest) -> Result<FeaturesReply> {
+        self.plain("features", request, &[])
+    }
+
+    /// [`crate::Backend::watch_oom`].
+    pub fn watch_oom(&self, request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
+        self.call("watch-oom", request, &[])
     }
 
     /// [`crate::Backend::undo`].

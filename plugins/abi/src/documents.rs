@@ -71,8 +71,41 @@ pub struct CheckOptionsRequest {
 /// Where the container stands in the cgroup hierarchies. The core chose it and will remove it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupPlacement {
-    /// Path below the root of each hierarchy, beginning with `/`.
+    /// Path below the root of each hierarchy, beginning with `/`. With systemd it is the path of the unit's group.
     pub path: PathBuf,
+    /// In which hierarchies the container gets a group.
+    #[serde(default)]
+    pub hierarchies: Hierarchies,
+    /// Who makes the groups.
+    #[serde(default)]
+    pub manager: CgroupManager,
+}
+
+/// In which hierarchies the container gets a group of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hierarchies {
+    /// Only where a limit needs one, or where nothing else tells the container's processes.
+    #[default]
+    Needed,
+    /// In every hierarchy of the host, as engines expect that read statistics there.
+    All,
+}
+
+/// Who makes the container's groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CgroupManager {
+    /// The backend, as directories of cgroupfs.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a transient scope (org.freedesktop.systemd1(5), `StartTransientUnit`).
+    Systemd {
+        /// The slice that the scope belongs to: `system.slice`.
+        slice: String,
+        /// The scope's name: `cri-containerd-1f2e.scope`.
+        unit: String,
+    },
 }
 
 /// What may be done below a path under Landlock.
@@ -153,6 +186,9 @@ pub struct SandboxRequest {
     pub mount_sources: BTreeMap<usize, DescriptorIndex>,
     /// Standard input, output and error of the workload. Ignored with `process.terminal`.
     pub stdio: [DescriptorIndex; 3],
+    /// What the workload holds beyond these: its descriptors 3, 4 and so on.
+    #[serde(default)]
+    pub extra: Vec<DescriptorIndex>,
 }
 
 /// The reply to `sandbox`.
@@ -196,7 +232,8 @@ pub struct CreateReply {
     pub warnings: Vec<String>,
 }
 
-/// A request that names a container and says no more: `start`, `state`, `delete`.
+/// A request that names a container and says no more: `start`, `state`, `delete`, `pause`, `resume`, `processes`, `stats`,
+/// `watch-oom`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerRequest {
     /// [`SCHEMA`].
@@ -297,6 +334,97 @@ pub struct SignalRequest {
     pub target: SignalTarget,
 }
 
+/// `exec`: run another process in a container that runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+    /// The container's own `config.json`, as given to `sandbox`: its namespaces and its system call filter hold for the
+    /// new process too.
+    pub config: Box<RawValue>,
+    /// What went beyond the runtime specification when the container was made: its Landlock rules hold too.
+    #[serde(default)]
+    pub beyond: Beyond,
+    /// The process, in the form of the specification's `process`.
+    pub process: Box<RawValue>,
+    /// A group below the container's own to put it into.
+    #[serde(default)]
+    pub cgroup: Option<PathBuf>,
+    /// Standard input, output and error. Ignored with `process.terminal`.
+    pub stdio: [DescriptorIndex; 3],
+    /// What the process holds beyond these: its descriptors 3, 4 and so on.
+    #[serde(default)]
+    pub extra: Vec<DescriptorIndex>,
+}
+
+/// The reply to `exec`. The program may be running already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecReply {
+    /// The process in the core's pid namespace, where the backend has one to name.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Becomes readable when the process has ended; to be given to `wait`.
+    pub wait: DescriptorIndex,
+    /// Tells `wait` that the program could not be executed; to be given to `wait`.
+    #[serde(default)]
+    pub failure: Option<DescriptorIndex>,
+    /// The operator's side of the process's terminal, where `process.terminal` asks for one.
+    #[serde(default)]
+    pub console: Option<DescriptorIndex>,
+    /// What was asked for and left out, where the specification says that this is no error.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// `update`: change the limits of a container.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UpdateRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// The directory given to `sandbox`.
+    pub directory: PathBuf,
+    /// The new limits, in the form of the specification's `linux.resources`; what is not named stays as it is.
+    pub resources: Box<RawValue>,
+}
+
+/// The reply to `processes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessesReply {
+    /// Ids of all processes of the container, in the core's pid namespace, ascending.
+    pub pids: Vec<u32>,
+}
+
+/// The reply to `watch-oom`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchOomReply {
+    /// Becomes readable when the out-of-memory killer may have struck in the container, and when its group goes. What
+    /// can be read from it is to be thrown away; `stats` says whether it struck.
+    pub watch: DescriptorIndex,
+}
+
+/// `features`: what of the runtime specification does the backend implement?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeaturesRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The profile's options for this backend.
+    #[serde(default)]
+    pub options: serde_json::Value,
+}
+
+/// The reply to `features`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeaturesReply {
+    /// The document of the specification's `features.md`.
+    pub features: serde_json::Value,
+}
+
 /// `undo`: undo an effect that only the backend understands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoRequest {
@@ -380,5 +508,9 @@ pub struct HookReply {
 }
 
 /// The reply of a verb that has nothing to say but that it worked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// What went wrong on the way and is no error by the specification: a `poststart` or `poststop` hook that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}

@@ -11,8 +11,9 @@
 //! ```
 //! `report` may come at any time and changes nothing. `sandbox` makes namespaces, cgroups and a process that waits;
 //! it returns the *gate*, a descriptor whose closing ends the sandbox. `create` takes the gate, builds the rest and
-//! returns a descriptor to wait on. `start` lets the workload go. `state` and `signal` may come between `create` and
-//! `delete`. `delete` may come at any moment, also after a crash, also twice.
+//! returns a descriptor to wait on. `start` lets the workload go. `state`, `signal`, `exec`, `pause`, `resume`, `update`,
+//! `processes`, `stats` and `watch-oom` may come between `create` and `delete`; a backend that lacks one of the verbs
+//! after `signal` answers `not-supported`. `delete` may come at any moment, also after a crash, also twice.
 //!
 //! # Who owns what
 //! The core owns the container's directory, its ledger, its cgroup paths and its network. The backend owns the files
@@ -34,6 +35,7 @@ mod error;
 mod export;
 mod hook;
 mod id;
+pub mod stats;
 pub mod surface;
 
 #[doc(hidden)]
@@ -50,6 +52,7 @@ pub use effect::{Effect, Ledger, Process, read_ledger};
 pub use error::{Error, ErrorCode, Result};
 pub use hook::Hook;
 pub use id::ContainerId;
+pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, MemoryUsage, PidsStats, Stats};
 pub use surface::{
     Answer, Call, Describe, LinkedPlugin, PluginModule, PluginModuleRef, Surface, linked_plugins,
 };

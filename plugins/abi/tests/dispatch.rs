@@ -55,11 +55,11 @@ impl Backend for Example {
     }
 
     fn signal(&self, _: &SignalRequest) -> Result<Done, Error> {
-        Ok(Done {})
+        Ok(Done::default())
     }
 
     fn delete(&self, _: &ContainerRequest) -> Result<Done, Error> {
-        Ok(Done {})
+        Ok(Done::default())
     }
 }
 
@@ -134,6 +134,7 @@ fn a_panic_becomes_an_error_that_names_the_plugin() {
         rootfs: None,
         mount_sources: std::collections::BTreeMap::new(),
         stdio: [0, 1, 2],
+        extra: Vec::new(),
     };
     let error = client().sandbox(&request, &[]).unwrap_err();
     assert_eq!(error.code, ErrorCode::PluginPanicked);

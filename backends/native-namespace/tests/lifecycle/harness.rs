@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nucleus_abi::{
-    Beyond, CgroupPlacement, Client, ContainerRequest, CreateReply, CreateRequest, Effect, Error, ExitStatus,
-    Result, SCHEMA, SandboxRequest, StateReply, WaitRequest, linked_plugins, read_ledger,
+    Beyond, CgroupManager, CgroupPlacement, Client, ContainerRequest, CreateReply, CreateRequest, Effect,
+    Error, ExitStatus, Hierarchies, Result, SCHEMA, SandboxRequest, StateReply, WaitRequest, linked_plugins,
+    read_ledger,
 };
 use nucleus_native_namespace as _;
 use serde_json::{Value, json};
@@ -125,12 +126,17 @@ impl Bundle {
             bundle: self.directory.clone(),
             config: serde_json::value::to_raw_value(&self.config).unwrap(),
             options: Value::Null,
-            cgroup: self.cgroup.then(|| CgroupPlacement { path: format!("/nucleus-test/{id}").into() }),
+            cgroup: self.cgroup.then(|| CgroupPlacement {
+                path: format!("/nucleus-test/{id}").into(),
+                hierarchies: Hierarchies::Needed,
+                manager: CgroupManager::Cgroupfs,
+            }),
             beyond: self.beyond.clone(),
             ledger: 0,
             rootfs: self.rootfs.as_ref().map(|_| 4),
             mount_sources: std::collections::BTreeMap::default(),
             stdio: [1, 2, 3],
+            extra: Vec::new(),
         };
         let mut reply = client().sandbox(&request, &fds)?;
         Ok(reply.descriptors.remove(0))
