@@ -6,10 +6,11 @@ use nucleus_core::plugins::Registry;
 use serde_json::json;
 
 use super::{print_json, wants_json};
+use crate::arguments::Invocation;
 use crate::output::{self, Failure};
 use crate::table::layout;
 
-pub(super) fn backend(matches: &ArgMatches) -> Result<u8, Failure> {
+pub(super) fn backend(_: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let registry = Registry::linked()?;
     let Some(("list", matches)) = matches.subcommand() else { return Ok(crate::output::FAILED) };
     let request =

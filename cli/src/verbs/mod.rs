@@ -6,29 +6,74 @@ mod gc;
 mod profile;
 mod run;
 
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 use nucleus_abi::{Error, ErrorCode};
 use nucleus_core::lifecycle::{Examined, examine};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::{Loaded, Request, SearchPath, load};
 
-use crate::arguments::Invocation;
+use crate::arguments::{self, Invocation};
 use crate::flags;
 use crate::output::{self, Failure};
+
+/// One verb: what can be typed after it, and what it does.
+pub(crate) struct Verb {
+    /// As it is typed.
+    pub(crate) name: &'static str,
+    /// Its line in the help.
+    pub(crate) about: &'static str,
+    /// Adds what it takes.
+    pub(crate) arguments: fn(Command) -> Command,
+    /// Does it, and gives the exit status.
+    act: fn(&Invocation, &ArgMatches) -> Result<u8, Failure>,
+}
+
+/// Every verb, in the order of the help.
+pub(crate) const VERBS: &[Verb] = &[
+    Verb {
+        name: "run",
+        about: "Run a workload in a container, and remove the container when it has ended",
+        arguments: arguments::run::arguments,
+        act: run::run,
+    },
+    Verb {
+        name: "explain",
+        about: "Print what would be enforced, who decided it, and by what means; start nothing",
+        arguments: arguments::explain::arguments,
+        act: explain::explain,
+    },
+    Verb {
+        name: "profile",
+        about: "Check, show and describe profiles",
+        arguments: arguments::profile::arguments,
+        act: profile::profile,
+    },
+    Verb {
+        name: "backend",
+        about: "Look at the backends",
+        arguments: arguments::backend::arguments,
+        act: backend::backend,
+    },
+    Verb {
+        name: "gc",
+        about: "Remove what crashes left behind",
+        arguments: arguments::gc::arguments,
+        act: gc::gc,
+    },
+];
 
 /// Does what was typed and gives the exit status.
 ///
 /// # Errors
 /// What the verb says.
 pub(crate) fn dispatch(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
-    match matches.subcommand() {
-        Some(("run", matches)) => run::run(invocation, matches),
-        Some(("explain", matches)) => explain::explain(invocation, matches),
-        Some(("profile", matches)) => profile::profile(invocation, matches),
-        Some(("backend", matches)) => backend::backend(matches),
-        Some(("gc", matches)) => gc::gc(invocation, matches),
+    let typed = matches.subcommand();
+    let verb =
+        typed.and_then(|(name, matches)| Some((VERBS.iter().find(|verb| verb.name == name)?, matches)));
+    match verb {
+        Some((verb, matches)) => (verb.act)(invocation, matches),
         // clap refuses everything else before it gets here.
-        _ => Ok(crate::output::FAILED),
+        None => Ok(crate::output::FAILED),
     }
 }
 

@@ -1,11 +1,18 @@
-//! What can be typed: one table of commands, which also writes the help.
+//! What can be typed: what holds for every verb. What each verb takes stands in a file of its own, and the table of verbs
+//! ([`VERBS`]) names it.
+
+pub(crate) mod backend;
+pub(crate) mod explain;
+pub(crate) mod gc;
+pub(crate) mod profile;
+pub(crate) mod run;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use crate::flags;
+use crate::verbs::VERBS;
 use nucleus_core::lifecycle::StateRoot;
 
 /// How errors are printed.
@@ -85,11 +92,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(global())
-        .subcommand(run())
-        .subcommand(explain())
-        .subcommand(profile())
-        .subcommand(backend())
-        .subcommand(gc())
+        .subcommands(VERBS.iter().map(|verb| Command::new(verb.name).about(verb.about).defer(verb.arguments)))
 }
 
 fn global() -> [Arg; 6] {
@@ -123,33 +126,7 @@ fn format(name: &'static str) -> Arg {
         .default_value("text")
 }
 
-fn run() -> Command {
-    Command::new("run")
-        .about("Run a workload in a container, and remove the container when it has ended")
-        .defer(|command| {
-            command
-                .args(flags::arguments())
-                .arg(id())
-                .arg(
-                    Arg::new("dry-run")
-                        .long("dry-run")
-                        .action(ArgAction::SetTrue)
-                        .help("Check everything, print the OCI config.json, and start nothing"),
-                )
-                .arg(words())
-        })
-}
-
-fn id() -> Arg {
-    Arg::new("id").long("id").value_name("ID").help("The container's id [default: a new one]")
-}
-
-fn explain() -> Command {
-    Command::new("explain")
-        .about("Print what would be enforced, who decided it, and by what means; start nothing")
-        .defer(|command| command.args(flags::arguments()).arg(output_format()).arg(words()))
-}
-
+/// The workload's command, after `--`.
 fn words() -> Arg {
     Arg::new("command")
         .value_name("COMMAND")
@@ -158,6 +135,7 @@ fn words() -> Arg {
         .help("The program and its arguments, after `--`")
 }
 
+/// `--format table|json`.
 fn output_format() -> Arg {
     Arg::new("format")
         .long("format")
@@ -165,43 +143,6 @@ fn output_format() -> Arg {
         .value_parser(["table", "json"])
         .default_value("table")
         .help("How the answer is printed")
-}
-
-fn profile() -> Command {
-    Command::new("profile").about("Check, show and describe profiles").subcommand_required(true).defer(
-        |command| {
-            let files = Arg::new("files")
-                .value_name("FILE|NAME")
-                .num_args(1..)
-                .required(true)
-                .help("The profiles to check");
-            command
-                .subcommand(
-                    Command::new("check").about("Report every mistake of the given profiles").arg(files),
-                )
-                .subcommand(
-                    Command::new("show")
-                        .about("Print the effective profile, each value with who decided it")
-                        .args(flags::arguments())
-                        .arg(words()),
-                )
-                .subcommand(Command::new("schema").about("Print the JSON Schema of profiles"))
-        },
-    )
-}
-
-fn backend() -> Command {
-    Command::new("backend").about("Look at the backends").subcommand_required(true).defer(|command| {
-        command.subcommand(
-            Command::new("list")
-                .about("Print each backend and what it can enforce on this host")
-                .arg(output_format()),
-        )
-    })
-}
-
-fn gc() -> Command {
-    Command::new("gc").about("Remove what crashes left behind").defer(|command| command.arg(output_format()))
 }
 
 #[cfg(test)]
