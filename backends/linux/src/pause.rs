@@ -1,11 +1,40 @@
-//! `pause`: `pause` and `resume`: the freezer of the container's group.
+//! `pause` and `resume`: the freezer of the container's group.
 
-use nucleus_abi::{ContainerRequest, Done, Result};
+use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result};
+
+use crate::cgroups::Freezer;
+use crate::fault::OrFail;
+use crate::identity;
+use crate::record::Record;
 
 pub(crate) fn pause(request: &ContainerRequest) -> Result<Done> {
-    Err(nucleus_abi::backend::not_supported("pause").on(&request.id))
+    let record = running(request, "pause the container")?;
+    let freezer = Freezer::of(&record.cgroups).ok_or_else(|| no_freezer(request))?;
+    freezer.freeze()?;
+    Ok(Done::default())
 }
 
 pub(crate) fn resume(request: &ContainerRequest) -> Result<Done> {
-    Err(nucleus_abi::backend::not_supported("resume").on(&request.id))
+    let step = "resume the container";
+    let record = running(request, step)?;
+    match Freezer::of(&record.cgroups) {
+        Some(freezer) if freezer.is_frozen()? => freezer.thaw().map(|()| Done::default()),
+        _ => Err(Error::new(ErrorCode::WrongState, step).on(&request.id).because("it is not paused")),
+    }
+}
+
+fn running(request: &ContainerRequest, step: &'static str) -> Result<Record> {
+    let ended =
+        || Error::new(ErrorCode::WrongState, step).on(&request.id).because("its first process has ended");
+    let record = Record::read(&request.directory)?.ok_or_else(ended)?;
+    let first =
+        identity::open(record.process).or_fail("look at the container's first process", &request.id)?;
+    first.map(|_| record).ok_or_else(ended)
+}
+
+fn no_freezer(request: &ContainerRequest) -> Error {
+    Error::new(ErrorCode::HostUnfit, "pause the container")
+        .on(&request.id)
+        .because("none of its cgroups can be frozen")
+        .hint("mount the freezer hierarchy of cgroup v1, or cgroup v2")
 }

@@ -3,6 +3,7 @@
 //! Written as plain file operations: the named crate takes seven times as long. The core chose the place and removes
 //! the directories afterwards; which hierarchies get one follows from the limits.
 
+mod freezer;
 mod group;
 mod layout;
 mod members;
@@ -16,6 +17,7 @@ use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Result};
 use crate::config::Limits;
 use crate::fault::unsupported;
 
+pub(crate) use freezer::{Freezer, is_frozen};
 pub(crate) use group::{Group, Made, Version, enter};
 pub(crate) use layout::Layout;
 pub(crate) use members::{kill_all, open_members};
