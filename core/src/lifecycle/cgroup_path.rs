@@ -1,7 +1,7 @@
 //! Where a container's cgroup stands, and whose a cgroup is.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nucleus_abi::ContainerId;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -22,8 +22,24 @@ pub(super) fn new(id: &ContainerId) -> io::Result<PathBuf> {
     Ok(Path::new("/").join(ALL).join(format!("{id}.{:08x}", u32::from_ne_bytes(random))))
 }
 
-/// Whether a directory of a hierarchy can be this container's: a ledger must not make us kill others.
-pub(super) fn is_of(directory: &Path, id: &ContainerId) -> bool {
+/// Whether a directory of a hierarchy can be this container's: a ledger must not make us kill others. `places` are those
+/// that engines chose for it.
+pub(super) fn is_of(directory: &Path, id: &ContainerId, places: &[&Path]) -> bool {
+    is_ours(directory, id) || places.iter().any(|place| is_at(directory, place))
+}
+
+/// Whether the directory is a hierarchy's mount followed by the place. A place without a name would be the whole host.
+fn is_at(directory: &Path, place: &Path) -> bool {
+    let plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
+    match place.strip_prefix("/") {
+        Ok(below) if below.file_name().is_some() && plain(directory) && plain(below) => {
+            directory.ends_with(below)
+        }
+        _ => false,
+    }
+}
+
+fn is_ours(directory: &Path, id: &ContainerId) -> bool {
     let parent = directory.parent().and_then(Path::file_name);
     let own =
         directory.file_name().and_then(|name| name.to_str()?.strip_prefix(id.as_str())?.strip_prefix('.'));
@@ -41,8 +57,8 @@ mod tests {
         let (one, other) = (new(&id).unwrap(), new(&id).unwrap());
         assert_ne!(one, other);
         let directory = Path::new("/sys/fs/cgroup/pids").join(one.strip_prefix("/").unwrap());
-        assert!(is_of(&directory, &id));
-        assert!(!is_of(&directory, &"we".parse().unwrap()));
+        assert!(is_of(&directory, &id, &[]));
+        assert!(!is_of(&directory, &"we".parse().unwrap(), &[]));
     }
 
     #[test]
@@ -56,7 +72,20 @@ mod tests {
             "/sys/fs/cgroup/nucleus/web.1/..",
             "/sys/fs/cgroup/nucleus/webx.00000000",
         ] {
-            assert!(!is_of(Path::new(other), &id), "{other}");
+            assert!(!is_of(Path::new(other), &id, &[]), "{other}");
         }
+    }
+
+    #[test]
+    fn an_engines_place_is_the_containers_and_nothing_above_or_beside_it() {
+        let id: ContainerId = "web".parse().unwrap();
+        let at = |directory: &str, place: &str| is_of(Path::new(directory), &id, &[Path::new(place)]);
+        assert!(at("/sys/fs/cgroup/pids/machine/pod1/web", "/machine/pod1/web"));
+        assert!(!at("/sys/fs/cgroup/pids/machine/pod1", "/machine/pod1/web"));
+        assert!(!at("/sys/fs/cgroup/pids/machine/pod1/conmon", "/machine/pod1/web"));
+        assert!(!at("/sys/fs/cgroup/pids", "/"));
+        assert!(!at("/sys/fs/cgroup/pids/..", "/.."));
+        assert!(!at("/sys/fs/cgroup/pids/a/../web", "/../web"));
+        assert!(!at("/sys/fs/cgroup/pids/web", "web"), "a place begins with a slash");
     }
 }

@@ -27,11 +27,12 @@ pub(super) fn undo(
 ) -> Result<()> {
     let effects = directory.effects()?;
     let past_boot = is_of_another_boot(&effects);
+    let places: Vec<&Path> = effects.iter().filter_map(place).collect();
     let mut failures: Vec<Error> = effects
         .iter()
         .rev()
         .filter(|_| !past_boot)
-        .filter_map(|effect| undo_one(effect, &directory, registry, backend).err())
+        .filter_map(|effect| undo_one(effect, &places, &directory, registry, backend).err())
         .collect();
     if failures.is_empty() {
         let id = directory.id().clone();
@@ -59,15 +60,23 @@ fn is_of_another_boot(effects: &[Effect]) -> bool {
     }
 }
 
+fn place(effect: &Effect) -> Option<&Path> {
+    match effect {
+        Effect::CgroupPlace { path } => Some(path),
+        _ => None,
+    }
+}
+
 fn undo_one(
     effect: &Effect,
+    places: &[&Path],
     directory: &ContainerDirectory,
     registry: &Registry,
     backend: Option<&str>,
 ) -> Result<()> {
     match effect {
         Effect::Process(process) => end(*process),
-        Effect::Cgroup { directories } => remove_cgroups(directories, directory.id()),
+        Effect::Cgroup { directories } => remove_cgroups(directories, directory.id(), places),
         Effect::Plugin { document } => {
             let name = backend.ok_or_else(|| {
                 Error::new(ErrorCode::Teardown, "undo an effect of the backend")
@@ -115,17 +124,17 @@ fn end(process: Process) -> Result<()> {
 }
 
 /// Children before parents, and every hierarchy, whatever happens in one of them.
-fn remove_cgroups(directories: &[PathBuf], id: &ContainerId) -> Result<()> {
+fn remove_cgroups(directories: &[PathBuf], id: &ContainerId, places: &[&Path]) -> Result<()> {
     let failures: Vec<Error> =
-        directories.iter().rev().filter_map(|path| remove_cgroup(path, id).err()).collect();
+        directories.iter().rev().filter_map(|path| remove_cgroup(path, id, places).err()).collect();
     match failures.into_iter().reduce(|first, next| first.and([next])) {
         None => Ok(()),
         Some(error) => Err(error),
     }
 }
 
-fn remove_cgroup(path: &Path, id: &ContainerId) -> Result<()> {
-    if !cgroup_path::is_of(path, id) {
+fn remove_cgroup(path: &Path, id: &ContainerId, places: &[&Path]) -> Result<()> {
+    if !cgroup_path::is_of(path, id, places) {
         return Err(Error::new(ErrorCode::Teardown, "remove the cgroup")
             .on(path.display())
             .because(format!("the ledger of `{id}` names it, and it is none of that container"))

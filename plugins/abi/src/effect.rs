@@ -26,7 +26,14 @@ pub enum Effect {
         /// The process that opened it; while it lives, the container is being made or watched.
         owner: Process,
     },
-    /// Cgroup directories, one for each hierarchy. Undone by killing what is inside and removing them.
+    /// Where an engine wants the container's groups to be. Nothing to undo: it says which groups of a later [`Effect::Cgroup`]
+    /// can be this container's.
+    CgroupPlace {
+        /// Path below the root of each hierarchy, beginning with `/`.
+        path: PathBuf,
+    },
+    /// Cgroup directories, one for each hierarchy: those that are made now, and those that may be made later (the freezer's at the
+    /// first pause). Undone by killing what is inside and removing them; one that does not exist is no error.
     Cgroup {
         /// Absolute paths, parents before children.
         directories: Vec<PathBuf>,
