@@ -3,6 +3,7 @@
 //! From outside: [`Word`]. From inside: [`Message`]. The core holds the outer end between `sandbox` and `create`; when its
 //! last copy closes, the waiting process sees the end and leaves.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
@@ -10,6 +11,33 @@ use nucleus_sys::socket::{Received, Socket};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::OrFail;
+
+/// Both ends of the gate, on both sides of a clone: each side keeps its own. The child's copy of the outer end would keep
+/// the gate open for ever.
+pub(crate) struct Ends {
+    outer: Cell<Option<Socket>>,
+    inner: Cell<Option<Socket>>,
+}
+
+impl Ends {
+    /// Makes the gate of a container.
+    pub(crate) fn make(id: &str) -> Result<Self> {
+        let (outer, inner) = Socket::pair().or_fail("make the gate", id)?;
+        Ok(Self { outer: Cell::new(Some(outer)), inner: Cell::new(Some(inner)) })
+    }
+
+    /// What the child keeps.
+    pub(crate) fn inner_only(&self) -> Socket {
+        drop(self.outer.take());
+        self.inner.take().expect("the child takes it once")
+    }
+
+    /// What the parent has: the outer and the inner end.
+    pub(crate) fn both(self) -> (Socket, Socket) {
+        let ends = self.outer.into_inner().zip(self.inner.into_inner());
+        ends.expect("the child took its own copies")
+    }
+}
 
 /// What the waiting process is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

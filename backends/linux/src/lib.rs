@@ -40,9 +40,11 @@ mod start;
 mod state;
 mod stats;
 mod targets;
+mod unfinished;
 mod update;
 mod wait;
 mod watch_oom;
+mod workload;
 
 use nucleus_abi::{
     CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done, ExecReply,

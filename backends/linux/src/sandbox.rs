@@ -3,7 +3,6 @@
 //! The child begins to build at once, while we make its cgroups: it waits only where it needs what we do (its id maps,
 //! its cgroups, the network). What it builds is seen by nobody before `create`, and dies with it.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -13,7 +12,6 @@ use nucleus_sys::clone::{Child, Clone3};
 use nucleus_sys::id_map::SetGroups;
 use nucleus_sys::namespace::{Namespace, NamespaceSet};
 use nucleus_sys::procfs::{ProcBase, ProcFs};
-use nucleus_sys::signal::Signal;
 use nucleus_sys::socket::Socket;
 
 use crate::cgroups::{self, Group, KillBy, Version};
@@ -23,6 +21,8 @@ use crate::gate::{self, Message, Word};
 use crate::init::{self, Inside};
 use crate::joining::ForTheChild;
 use crate::record::Record;
+use crate::unfinished::Unfinished;
+use crate::workload::Given;
 use crate::{aside, identity, intermediate, sources, start, targets};
 
 /// Makes the sandbox.
@@ -32,9 +32,8 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let groups = cgroups::groups(request.cgroup.as_ref(), &configuration.limits, kill_by)?;
     let mut ledger = ledger(request, descriptors)?;
     record_groups(&mut ledger, &groups)?;
-    let (outer, inner) = Socket::pair().or_fail("make the gate", request.id.as_str())?;
+    let gates = gate::Ends::make(request.id.as_str())?;
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
-    let gates = Gates { outer: Cell::new(Some(outer)), inner: Cell::new(Some(inner)) };
     let unified = make_unified(&groups)?;
     let inside = Inside {
         configuration: &configuration,
@@ -43,10 +42,10 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
         groups: &groups,
         start: start::make(&request.directory)?,
         errors: errors.into(),
-        stdio: stdio(request, descriptors)?,
+        given: Given::find(request.stdio, &request.extra, descriptors)?,
         id: request.id.as_str(),
     };
-    let child = Unfinished(Some(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?));
+    let child = Unfinished::new(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?);
     let (outer, inner) = gates.both();
     let process = equip(child.get(), &configuration, &groups, &outer)?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
@@ -78,35 +77,12 @@ fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
     ledger.record(&effect).or_fail("write the ledger", "the container's cgroups")
 }
 
-fn stdio<'a>(request: &SandboxRequest, descriptors: Descriptors<'a>) -> Result<[BorrowedFd<'a>; 3]> {
-    let [input, output, error] = request.stdio;
-    Ok([descriptors.get(input)?, descriptors.get(output)?, descriptors.get(error)?])
-}
-
 /// The group of cgroup v2 comes first: the child is born in it.
 fn make_unified(groups: &[Group]) -> Result<Option<cgroups::Made>> {
     groups.iter().find(|group| group.version() == Version::V2).map(Group::make).transpose()
 }
 
-/// Both ends of the gate on both sides of the clone. The child's copy of the outer end would keep the gate open for ever.
-struct Gates {
-    outer: Cell<Option<Socket>>,
-    inner: Cell<Option<Socket>>,
-}
-
-impl Gates {
-    fn inner_only(&self) -> Socket {
-        drop(self.outer.take());
-        self.inner.take().expect("the child takes it once")
-    }
-
-    fn both(self) -> (Socket, Socket) {
-        let ends = self.outer.into_inner().zip(self.inner.into_inner());
-        ends.expect("the child took its own copies")
-    }
-}
-
-fn clone(inside: Inside<'_>, gates: &Gates, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
+fn clone(inside: Inside<'_>, gates: &gate::Ends, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
     let wanted = &inside.configuration.namespaces;
     let mut namespaces = wanted.new - NamespaceSet::CGROUP;
     if aside::concerns(wanted) {
@@ -136,24 +112,6 @@ fn clone_failed(error: &std::io::Error, namespaces: NamespaceSet) -> Error {
             failed.on(format!("namespaces {}", names.join(", ")))
         }
         _ => failed,
-    }
-}
-
-/// A child that is killed and reaped unless it is handed over.
-struct Unfinished(Option<Child>);
-
-impl Unfinished {
-    fn get(&self) -> &Child {
-        self.0.as_ref().expect("it is there until it is handed over")
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(child) = self.0.take() {
-            let _ = child.pidfd.send_signal(Signal::KILL);
-            let _ = child.pidfd.wait();
-        }
     }
 }
 
@@ -195,11 +153,11 @@ fn hand_over(
     inner: &Socket,
     process: Process,
     warnings: Vec<String>,
-    mut child: Unfinished,
+    child: Unfinished,
     failure: BorrowedFd<'_>,
 ) -> Result<()> {
     let message = Message::Process { pid: process.pid, warnings };
     gate::send(inner, &message, &[child.get().pidfd.as_fd(), failure])?;
-    child.0 = None;
+    drop(child.finish());
     Ok(())
 }

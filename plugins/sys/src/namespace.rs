@@ -7,6 +7,7 @@ use bitflags::bitflags;
 use rustix::fs::OFlags;
 use rustix::thread::UnshareFlags;
 
+use crate::pidfd::PidFd;
 use crate::procfs::{ProcBase, ProcFs};
 use crate::syscall::check;
 
@@ -110,11 +111,47 @@ impl FromIterator<Namespace> for NamespaceSet {
 ///
 /// Joining a pid or time namespace concerns the children made from now on, not the caller (`setns(2)`).
 pub fn join(namespace: BorrowedFd<'_>, kind: Namespace) -> io::Result<()> {
-    // setns(pidfd, several kinds) exists too, but hides which of the kinds failed.
     let raw = std::os::fd::AsRawFd::as_raw_fd(&namespace);
     // SAFETY: setns takes two integers; the descriptor is open for the length of the borrow.
     check(unsafe { libc::c_long::from(libc::setns(raw, kind.flag().bits().cast_signed())) })?;
     Ok(())
+}
+
+/// Joins several namespaces of a process at once, all of them or none: if a user namespace is among them, with the
+/// rights that it gives (`setns(2)`).
+///
+/// Errors: EINVAL before Linux 5.8, which takes no pidfd, and for the caller's own user namespace; EPERM; ESRCH if the
+/// process is over. Which of the kinds failed is not told: [`join`] them one by one to know.
+pub fn join_all_of(process: &PidFd, kinds: NamespaceSet) -> io::Result<()> {
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(process));
+    // SAFETY: setns takes two integers; the descriptor is open for the length of the borrow.
+    check(unsafe { libc::c_long::from(libc::setns(raw, kinds.bits().cast_signed())) })?;
+    Ok(())
+}
+
+/// The kinds in which a process stands in another namespace than the caller.
+///
+/// Errors: ENOENT or ESRCH if the process is over; EACCES without the right to look (ptrace(2), "Ptrace access mode
+/// checking").
+pub fn differing(proc: &ProcFs, process: ProcBase) -> io::Result<NamespaceSet> {
+    let directory = |base| proc.open_file(base, "ns", OFlags::PATH | OFlags::DIRECTORY);
+    let (own, other) = (directory(ProcBase::Itself)?, directory(process)?);
+    let mut kinds = NamespaceSet::empty();
+    for kind in Namespace::ALL {
+        match identity(&own, kind) {
+            // A kernel without this kind of namespace.
+            Err(rustix::io::Errno::NOENT) => {}
+            own if own? == identity(&other, kind)? => {}
+            _ => kinds |= kind.flag(),
+        }
+    }
+    Ok(kinds)
+}
+
+/// Two files refer to the same namespace if device and inode are the same (`namespaces(7)`).
+fn identity(directory: &OwnedFd, kind: Namespace) -> rustix::io::Result<(u64, u64)> {
+    let stat = rustix::fs::statat(directory, kind.proc_name(), rustix::fs::AtFlags::empty())?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Moves the caller into new namespaces (`unshare(2)`; for pid and time its future children).
@@ -169,6 +206,31 @@ mod tests {
         let proc = ProcFs::open().unwrap();
         let fd = open(&proc, ProcBase::Itself, Namespace::Uts).unwrap();
         assert_eq!(join(fd.as_fd(), Namespace::Ipc).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn what_differs_is_joined_at_once() {
+        in_child(|| {
+            let proc = ProcFs::open().unwrap();
+            let kinds = NamespaceSet::UTS | NamespaceSet::IPC | NamespaceSet::MOUNT;
+            let (gate, opener) = std::io::pipe().unwrap();
+            let args = crate::clone::Clone3 { namespaces: kinds, ..Default::default() };
+            let child = crate::clone::spawn(args, || {
+                drop(opener);
+                std::io::Read::read(&mut &gate, &mut [0]).map_or(1, |_| 0)
+            });
+            let child = child.unwrap();
+            let base = ProcBase::Process(child.pid);
+            assert_eq!(differing(&proc, base).unwrap(), kinds);
+            join_all_of(&child.pidfd, kinds).unwrap();
+            assert_eq!(differing(&proc, base).unwrap(), NamespaceSet::empty());
+            let error = join_all_of(&child.pidfd, NamespaceSet::USER).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+            child.pidfd.send_signal(crate::signal::Signal::KILL).unwrap();
+            child.pidfd.wait().unwrap();
+            let error = join_all_of(&child.pidfd, kinds).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+        });
     }
 
     #[test]

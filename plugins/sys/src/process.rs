@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -135,6 +135,25 @@ fn mark_one_by_one(first: RawFd) -> io::Result<()> {
     Ok(())
 }
 
+/// A copy of a descriptor out of the way of those that the workload gets from 3 on ([`pass_on`]), close-on-exec.
+pub fn out_of_the_way(descriptor: BorrowedFd<'_>, of: usize) -> io::Result<OwnedFd> {
+    let first = RawFd::try_from(of).ok().and_then(|of| of.checked_add(3)).ok_or(rustix::io::Errno::MFILE)?;
+    Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, first)?)
+}
+
+/// Puts descriptors at 3, 4 and so on, where they survive an exec. What was there is closed, so whoever owned it must not
+/// use it any more: for a process about to exec, which holds all that it still needs [`out_of_the_way`].
+pub fn pass_on(descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    // Copied first: a source could be overwritten before its turn.
+    let copies = descriptors.iter().map(|one| out_of_the_way(*one, descriptors.len()));
+    let copies = copies.collect::<io::Result<Vec<_>>>()?;
+    for (number, copy) in (3..).zip(&copies) {
+        // SAFETY: takes two numbers; that the place is free to be taken is the caller's promise.
+        check(unsafe { libc::dup2(copy.as_raw_fd(), number) }.into())?;
+    }
+    Ok(())
+}
+
 /// Lets a descriptor survive an exec.
 pub fn set_inheritable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fcntl_setfd(descriptor, FdFlags::empty())?)
@@ -251,6 +270,27 @@ mod tests {
                 assert!(closes(leaked.as_fd()) && !closes(kept.as_fd()));
                 assert!(!closes(rustix::stdio::stdout()));
             }
+        });
+    }
+
+    #[test]
+    fn descriptors_are_passed_on_in_their_order() {
+        in_child(|| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let null = std::fs::File::open("/dev/null").unwrap();
+            // SAFETY: the test's child owns all of its descriptors and uses none of them afterwards.
+            let place = |number: RawFd| unsafe { BorrowedFd::borrow_raw(number) };
+            let kept = out_of_the_way(writer.as_fd(), 5).unwrap();
+            assert!(kept.as_raw_fd() >= 8);
+            let identity =
+                |file: BorrowedFd<'_>| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
+            let expected = [null.as_fd(), reader.as_fd(), kept.as_fd()].map(|file| identity(file).unwrap());
+            pass_on(&[null.as_fd(), reader.as_fd(), kept.as_fd()]).unwrap();
+            for (number, expected) in (3..).zip(expected) {
+                assert_eq!(identity(place(number)).unwrap(), expected);
+                assert!(!rustix::io::fcntl_getfd(place(number)).unwrap().contains(FdFlags::CLOEXEC));
+            }
+            std::mem::forget((reader, writer, null));
         });
     }
 

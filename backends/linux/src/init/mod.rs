@@ -4,23 +4,20 @@
 //! argument: what the kernel demands and what recent escapes taught stands beside each step.
 
 mod cgroup_mount;
-mod command;
+mod console;
 mod devices;
-mod handover;
-mod landlock;
 mod mounts;
-mod namespaces;
+pub(crate) mod namespaces;
 mod paths;
-mod rights;
 mod root;
-mod stdio;
 mod sysctls;
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nucleus_abi::{Error, Result};
+use nucleus_abi::{Error, Init, Result};
 use nucleus_sys::in_root::Root;
-use nucleus_sys::landlock::Ruleset;
+use nucleus_sys::last_stage::Role;
 use nucleus_sys::mount::DetachedMount;
 use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::socket::Socket;
@@ -28,10 +25,11 @@ use nucleus_sys::terminal::Pty;
 
 use crate::aside;
 use crate::cgroups::{self, Group, Version};
-use crate::config::{Access, Configuration, Content, Mount};
+use crate::config::{Access, Configuration, Content, Mount, Terminal};
 use crate::gate::{self, Message, Word};
 use crate::joining::{Target, is_for_parent};
 use crate::sources::Sources;
+use crate::workload::{Given, Handover};
 
 /// What the child gets from its parent, by being a copy of it.
 pub(crate) struct Inside<'a> {
@@ -43,7 +41,7 @@ pub(crate) struct Inside<'a> {
     pub(crate) start: OwnedFd,
     /// Writing end of the failure pipe.
     pub(crate) errors: OwnedFd,
-    pub(crate) stdio: [BorrowedFd<'a>; 3],
+    pub(crate) given: Given<'a>,
     /// The container's id.
     pub(crate) id: &'a str,
 }
@@ -82,7 +80,7 @@ enum Step<'c> {
     /// Nodes of `linux.devices`.
     Devices,
     /// A terminal, and `/dev/console` on it.
-    Terminal,
+    Terminal(Terminal),
     /// Masked and read-only paths.
     Cover,
     /// The root becomes read-only, by its descriptor, after the places for mounts were made in it.
@@ -163,9 +161,7 @@ fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: 
         }
     }
     steps.push(Step::Devices);
-    if configuration.process.terminal.is_some() {
-        steps.push(Step::Terminal);
-    }
+    steps.extend(configuration.process.terminal.map(Step::Terminal));
     steps.push(Step::Cover);
     if configuration.root.as_ref().is_some_and(|root| root.access == Access::ReadOnly) {
         steps.push(Step::SealRoot);
@@ -202,7 +198,7 @@ impl From<Error> for Leave {
 
 /// The child's life. Returns the status to exit with, if it does not become the workload.
 pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
-    let Inside { configuration, sources, joins, groups, start, errors, stdio, id } = inside;
+    let Inside { configuration, sources, joins, groups, start, errors, given, id } = inside;
     let mut build = Build {
         configuration,
         gate,
@@ -214,9 +210,7 @@ pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
         null: None,
         pty: None,
     };
-    let ends = handover::Ends { start, errors, stdio };
-    let Err(leave) =
-        build.all(&joins).and_then(|()| handover::become_last_stage(&build, &ends).map_err(Leave::from));
+    let Err(leave) = build.life(&joins, &given, start, errors);
     if let Leave::Failed(error) = leave {
         // If nobody listens any more, nobody is there to tell.
         let _ = gate::send(&build.gate, &Message::Failed(*error), &[]);
@@ -225,6 +219,31 @@ pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
 }
 
 impl<'a> Build<'a> {
+    fn life(
+        &mut self,
+        joins: &'a [Target],
+        given: &Given<'_>,
+        start: OwnedFd,
+        errors: OwnedFd,
+    ) -> std::result::Result<Infallible, Leave> {
+        given.keep_clear(&mut self.gate)?;
+        self.all(joins)?;
+        let handover = Handover {
+            process: &self.configuration.process,
+            seccomp: self.configuration.seccomp.as_ref(),
+            landlock: self.configuration.landlock.as_deref(),
+            role: match self.configuration.init {
+                Init::Workload => Role::Workload,
+                Init::Reaper => Role::Init,
+            },
+            pty: self.pty.take(),
+            given,
+            start: Some(start),
+            errors,
+        };
+        handover.become_last_stage(&self.gate).map_err(Leave::from)
+    }
+
     fn all(&mut self, joins: &'a [Target]) -> std::result::Result<(), Leave> {
         // Modes are given exactly where files are made; the workload's own mask is set at the end.
         nucleus_sys::process::set_umask(nucleus_sys::Mode::empty());
@@ -250,7 +269,7 @@ impl<'a> Build<'a> {
             Step::PopulateDev => self.populate_dev(),
             Step::Mount(mount) => self.mount(mount),
             Step::Devices => devices::add(self.root(), &self.configuration.devices),
-            Step::Terminal => self.make_terminal(),
+            Step::Terminal(terminal) => self.make_terminal(terminal),
             Step::Cover => self.cover(),
             Step::SealRoot => root::seal(self.root_fd()),
             Step::CgroupNamespace => namespaces::cgroup(),
@@ -305,8 +324,8 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn make_terminal(&mut self) -> Result<()> {
-        self.pty = Some(stdio::make_terminal(self.root(), &self.configuration.process)?);
+    fn make_terminal(&mut self, terminal: Terminal) -> Result<()> {
+        self.pty = Some(console::make(self.root(), terminal)?);
         Ok(())
     }
 
@@ -314,10 +333,6 @@ impl<'a> Build<'a> {
         let mut null = paths::Null::new(self.null.as_ref());
         paths::mask(self.root(), &self.configuration.masked, &mut null)?;
         paths::make_readonly(self.root(), &self.configuration.readonly)
-    }
-
-    fn landlock(&self) -> Result<Option<Ruleset>> {
-        self.configuration.landlock.as_deref().map(landlock::ruleset).transpose()
     }
 }
 

@@ -1,36 +1,73 @@
-//! Standard descriptors and the terminal.
+//! The descriptors that the workload is given, and its terminal.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_abi::{DescriptorIndex, Descriptors, Error, ErrorCode, Result};
 use nucleus_sys::OFlags;
 use nucleus_sys::in_root::{InRootPath, Root};
-use nucleus_sys::mount::{DetachedMount, Reach};
-use nucleus_sys::process::{Stdio, replace_stdio};
+use nucleus_sys::process::{self, Stdio, replace_stdio};
 use nucleus_sys::terminal::{self, Pty};
 use rustix::fs::FileType;
 
-use super::devices;
-use crate::config::Process;
+use crate::config::{Process, Terminal};
 use crate::fault::{OrFail, system};
 
-/// Opens a terminal on the container's own devpts, and puts it at `/dev/console`. The peer comes from the controller, and
-/// the mount from the peer: no path that the image could have prepared is looked up (CVE-2025-52565).
-pub(super) fn make_terminal(root: Root<'_>, process: &Process) -> Result<Pty> {
-    let step = "open a terminal";
+/// What the workload is given.
+#[derive(Debug)]
+pub(crate) struct Given<'a> {
+    /// Standard input, output and error; unused with a terminal.
+    standard: [BorrowedFd<'a>; 3],
+    /// Its descriptors 3, 4 and so on.
+    extra: Vec<BorrowedFd<'a>>,
+}
+
+impl<'a> Given<'a> {
+    /// Finds them among those of a request.
+    pub(crate) fn find(
+        standard: [DescriptorIndex; 3],
+        extra: &[DescriptorIndex],
+        descriptors: Descriptors<'a>,
+    ) -> Result<Self> {
+        let [input, output, error] = standard;
+        Ok(Self {
+            standard: [descriptors.get(input)?, descriptors.get(output)?, descriptors.get(error)?],
+            extra: extra.iter().map(|index| descriptors.get(*index)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Moves a descriptor that is needed up to the exec out of the way of those that the workload is given.
+    pub(crate) fn keep_clear<D: AsFd + From<OwnedFd>>(&self, descriptor: &mut D) -> Result<()> {
+        if !self.extra.is_empty() {
+            let moved = process::out_of_the_way(descriptor.as_fd(), self.extra.len());
+            *descriptor = D::from(moved.or_fail("make room for the workload's descriptors", self.places())?);
+        }
+        Ok(())
+    }
+
+    fn places(&self) -> String {
+        format!("{} from 3 on", self.extra.len())
+    }
+
+    /// Puts those beyond the standard three into their places.
+    pub(super) fn pass_on(&self) -> Result<()> {
+        if self.extra.is_empty() {
+            return Ok(());
+        }
+        process::pass_on(&self.extra).or_fail("pass descriptors on to the workload", self.places())
+    }
+}
+
+/// Opens a terminal on the container's own devpts. The peer comes from the controller: no path that the image could have
+/// prepared is looked up (CVE-2025-52565).
+pub(crate) fn open_terminal(root: Root<'_>, terminal: Terminal) -> Result<Pty> {
     let path = InRootPath::new("/dev/pts").expect("a plain path");
     let devpts =
         root.open_no_follow(&path, OFlags::PATH | OFlags::DIRECTORY).map_err(|error| no_devpts(&error))?;
     let pty = terminal::open_pty(devpts.as_fd()).map_err(|error| no_devpts(&error))?;
-    if let Some(size) = process.terminal.and_then(|terminal| terminal.size) {
+    if let Some(size) = terminal.size {
         terminal::set_window_size(pty.controller.as_fd(), size)
-            .or_fail("set the terminal's size", "/dev/console")?;
+            .or_fail("set the terminal's size", "process.consoleSize")?;
     }
-    let dev = root
-        .open_no_follow(&InRootPath::new("/dev").expect("a plain path"), OFlags::PATH | OFlags::DIRECTORY);
-    let place = devices::make_file(dev.or_fail(step, "/dev")?.as_fd(), c"console")?;
-    let console = DetachedMount::clone_of(pty.peer.as_fd(), Reach::Mount).or_fail(step, "/dev/console")?;
-    console.attach(place.as_fd()).or_fail(step, "/dev/console")?;
     Ok(pty)
 }
 
@@ -45,10 +82,10 @@ fn no_devpts(error: &std::io::Error) -> Error {
 }
 
 /// Puts the workload's descriptors at 0, 1 and 2; with a terminal, that is all three and the controlling terminal.
-pub(super) fn connect(pty: Option<&Pty>, files: [BorrowedFd<'_>; 3]) -> Result<()> {
-    let Some(pty) = pty else { return replace(files) };
+pub(super) fn connect(pty: Option<&Pty>, given: &Given<'_>) -> Result<()> {
+    let Some(pty) = pty else { return replace(given.standard) };
     // The session is ours already; only the terminal is missing.
-    rustix::process::ioctl_tiocsctty(&pty.peer).or_fail("take the controlling terminal", "/dev/console")?;
+    rustix::process::ioctl_tiocsctty(&pty.peer).or_fail("take the controlling terminal", "/dev/pts")?;
     let peer = pty.peer.as_fd();
     replace([peer, peer, peer])
 }
@@ -71,19 +108,19 @@ fn replace(files: [BorrowedFd<'_>; 3]) -> Result<()> {
 
 /// Gives the workload's user its terminal and pipes, so that it can open them again by `/dev/stdout`. Only by descriptor,
 /// and only what was made for this run: a file of the operator's keeps its owner.
-pub(super) fn give(pty: Option<&Pty>, files: [BorrowedFd<'_>; 3], process: &Process) -> Result<()> {
-    if process.uid == 0 {
+pub(super) fn give(pty: Option<&Pty>, given: &Given<'_>, wanted: &Process) -> Result<()> {
+    if wanted.uid == 0 {
         return Ok(());
     }
-    let owner = Some(rustix::fs::Uid::from_raw(process.uid));
+    let owner = Some(rustix::fs::Uid::from_raw(wanted.uid));
     let give = |file: BorrowedFd<'_>| match rustix::fs::fchown(file, owner, None) {
         // A pipe whose other end has another owner, or ids that the user namespace lacks: it stays usable as it is.
         Err(rustix::io::Errno::PERM | rustix::io::Errno::INVAL | rustix::io::Errno::ROFS) => Ok(()),
-        result => result.or_fail("give the workload its standard descriptors", process.uid),
+        result => result.or_fail("give the workload its standard descriptors", wanted.uid),
     };
     match pty {
         Some(pty) => give(pty.peer.as_fd()),
-        None => files.into_iter().filter(|file| is_anonymous_pipe(*file)).try_for_each(give),
+        None => given.standard.into_iter().filter(|file| is_anonymous_pipe(*file)).try_for_each(give),
     }
 }
 

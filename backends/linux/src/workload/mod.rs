@@ -1,0 +1,145 @@
+//! From the builder to the workload: rights are given up, the core is told, and the sealed last stage takes over. The
+//! container's first process and each that is executed in it later go this way.
+
+mod command;
+mod landlock;
+mod rights;
+pub(crate) mod stdio;
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nucleus_abi::{LandlockRule, Result};
+use nucleus_sys::last_stage::{self, Arguments, Role};
+use nucleus_sys::socket::Socket;
+use nucleus_sys::terminal::Pty;
+use nucleus_sys::{process, signal};
+
+pub(crate) use stdio::Given;
+
+use crate::config::{Escalation, Process};
+use crate::fault::OrFail;
+use crate::gate::{self, Message};
+use crate::seccomp::Program;
+
+/// What a process that stands in all of the container's namespaces needs to become the workload.
+pub(crate) struct Handover<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) seccomp: Option<&'a Program>,
+    pub(crate) landlock: Option<&'a [LandlockRule]>,
+    pub(crate) role: Role,
+    pub(crate) pty: Option<Pty>,
+    pub(crate) given: &'a Given<'a>,
+    /// Where the last stage waits for the start; without it the workload starts at once.
+    pub(crate) start: Option<OwnedFd>,
+    /// Writing end of the failure pipe.
+    pub(crate) errors: OwnedFd,
+}
+
+/// What is needed up to the exec, out of the way of the descriptors that the workload is given.
+struct Lasting {
+    stage: OwnedFd,
+    start: Option<OwnedFd>,
+    errors: OwnedFd,
+    /// The terminal's outer side, for the core.
+    console: Option<OwnedFd>,
+}
+
+impl Handover<'_> {
+    /// Becomes the last stage; returns only errors. `gate` must be out of the way of the workload's descriptors
+    /// ([`Given::keep_clear`]).
+    pub(crate) fn become_last_stage(self, gate: &Socket) -> Result<Infallible> {
+        let wanted = self.process;
+        let ruleset = self.landlock.map(landlock::ruleset).transpose()?;
+        rights::limit(wanted)?;
+        stdio::connect(self.pty.as_ref(), self.given)?;
+        stdio::give(self.pty.as_ref(), self.given, wanted)?;
+        let permitted = rights::become_user(wanted)?;
+        enter_directory(wanted)?;
+        let executable = command::find(wanted)?;
+        match wanted.escalation {
+            Escalation::Denied => {
+                rights::settle(wanted, permitted)?;
+                process::set_no_new_privs().or_fail("set no_new_privs", "prctl")?;
+            }
+            // Landlock and seccomp then need CAP_SYS_ADMIN, so it goes last.
+            Escalation::Allowed => rights::raise(permitted)?,
+        }
+        if let Some(ruleset) = ruleset {
+            ruleset
+                .restrict_self()
+                .or_fail("restrict the workload with Landlock", "landlock_restrict_self")?;
+        }
+        let (seccomp, role, given) = (self.seccomp, self.role, self.given);
+        let lasting = self.lasting()?;
+        let arguments = lasting.arguments(role, &executable, wanted)?;
+        lasting.leave_nothing_else(given)?;
+        gate::send(gate, &Message::Ready, lasting.console.as_ref().map(AsFd::as_fd).as_slice())?;
+        if let Some(program) = seccomp {
+            nucleus_sys::seccomp::load(program.filter(), program.flags)
+                .or_fail("load the system call filter", "seccomp")?;
+        }
+        if wanted.escalation == Escalation::Allowed {
+            rights::settle(wanted, permitted)?;
+        }
+        process::exec_fd(lasting.stage.as_fd(), &arguments, &wanted.environment)
+            .or_fail("execute the last stage", "execveat")
+    }
+
+    fn lasting(self) -> Result<Lasting> {
+        let mut lasting = Lasting {
+            stage: last_stage::sealed().or_fail("seal the last stage", "memfd")?,
+            start: self.start,
+            errors: self.errors,
+            console: self.pty.map(|pty| pty.controller),
+        };
+        let always = [&mut lasting.stage, &mut lasting.errors];
+        let all = always.into_iter().chain(&mut lasting.start).chain(&mut lasting.console);
+        all.into_iter().try_for_each(|descriptor| self.given.keep_clear(descriptor))?;
+        Ok(lasting)
+    }
+}
+
+impl Lasting {
+    fn arguments(&self, role: Role, executable: &CString, wanted: &Process) -> Result<Vec<CString>> {
+        let arguments = Arguments {
+            gate: self.start.as_ref().map(AsFd::as_fd),
+            errors: Some(self.errors.as_fd()),
+            role,
+            executable,
+            argv: &wanted.arguments,
+        };
+        arguments.to_argv().or_fail("write the arguments of the last stage", "process.args")
+    }
+
+    /// What a runtime passes on is what the plan names and nothing else: default signals, an empty mask, no descriptors
+    /// but the standard three, those that the workload is given, and the two of the last stage (CVE-2024-21626).
+    fn leave_nothing_else(&self, given: &Given<'_>) -> Result<()> {
+        signal::reset_dispositions().or_fail("reset signal dispositions", "sigaction")?;
+        signal::set_mask(signal::SignalSet::EMPTY).or_fail("reset the signal mask", "sigprocmask")?;
+        process::close_on_exec_from(3).or_fail("mark descriptors close-on-exec", "close_range")?;
+        given.pass_on()?;
+        for end in self.start.iter().chain([&self.errors]) {
+            process::set_inheritable(end.as_fd()).or_fail("hand a descriptor to the last stage", "fcntl")?;
+        }
+        Ok(())
+    }
+}
+
+fn enter_directory(wanted: &Process) -> Result<()> {
+    let subject = wanted.directory.to_string_lossy();
+    let step = "enter the working directory";
+    process::change_directory(&wanted.directory).or_fail(step, &subject).map_err(|error| {
+        let cause = error.cause.clone().unwrap_or_default();
+        match cause.as_str() {
+            cause if cause.contains("EXDEV") => error
+                .because("it lies outside the container's root file system (CVE-2024-21626)")
+                .hint("name a directory of the container in `workload.cwd`"),
+            cause if cause.contains("ENOENT") => {
+                error.hint("make the directory in the image, or change `workload.cwd`")
+            }
+            _ => error,
+        }
+    })
+}
