@@ -1,10 +1,14 @@
 //! Maps between the ids of a user namespace and those of its parent (`user_namespaces(7)`).
 
+use std::cell::Cell;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 
 use rustix::process::Pid;
 
+use crate::clone::{Clone3, spawn};
+use crate::namespace::{self, Namespace, NamespaceSet};
 use crate::procfs::{ProcBase, ProcFs};
 
 /// `UID_GID_MAP_MAX_EXTENTS` of the kernel (five before Linux 4.15).
@@ -144,15 +148,35 @@ pub fn write_maps(
     proc.write(of, "gid_map", groups.to_string().as_bytes())
 }
 
+/// Makes a user namespace with these maps and nobody in it, for mounts to map their owners by (`MOUNT_ATTR_IDMAP`).
+///
+/// Only a process can be given maps: one is cloned, and ended as soon as its namespace is held.
+///
+/// Errors: EPERM if the caller may not map these ids; ENOSPC at a limit of /proc/sys/user.
+pub fn user_namespace(users: &IdMap, groups: &IdMap) -> io::Result<OwnedFd> {
+    let (mut reader, writer) = io::pipe()?;
+    let writer = Cell::new(Some(writer));
+    let proc = ProcFs::open()?;
+    let args = Clone3 { namespaces: NamespaceSet::USER, ..Clone3::default() };
+    let child = spawn(args, || {
+        // It ends with the caller, whose writing end is then the last.
+        drop(writer.take());
+        i32::from(reader.read(&mut [0]).is_err())
+    })?;
+    let made = write_maps(&proc, child.pid, users, groups, SetGroups::Allow)
+        .and_then(|()| namespace::open(&proc, ProcBase::Process(child.pid), Namespace::User));
+    drop(writer);
+    child.pidfd.wait()?;
+    made
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clone::{Clone3, spawn};
-    use crate::namespace::NamespaceSet;
     use crate::signal::Signal;
     use crate::testing::in_child;
     use proptest::prelude::*;
-    use std::io::Read;
+    use std::os::fd::AsFd;
 
     const fn line(container: u32, host: u32, size: u32) -> IdMapping {
         IdMapping { container, host, size }
@@ -196,6 +220,29 @@ mod tests {
         child.pidfd.send_signal(Signal::KILL)?;
         child.pidfd.wait()?;
         written
+    }
+
+    #[test]
+    fn a_mount_shows_the_owners_that_the_namespace_maps() {
+        use crate::mount::{Change, FsContext, MountAttrFlags, Reach};
+        use rustix::fs::{Gid, Mode, OFlags, Uid, openat};
+        in_child(|| {
+            let map = IdMap::new(vec![line(1000, 3000, 10)]).unwrap();
+            let namespace = user_namespace(&map, &map).unwrap();
+            let tmpfs = FsContext::open("tmpfs").unwrap().mount(MountAttrFlags::empty()).unwrap();
+            let new = OFlags::CREATE | OFlags::WRONLY;
+            let file = openat(&tmpfs, "file", new, Mode::RUSR).unwrap();
+            rustix::fs::fchown(&file, Some(Uid::from_raw(1001)), Some(Gid::from_raw(1002))).unwrap();
+            drop(file);
+            let change = Change { id_mapped: Some(namespace.as_fd()), ..Change::default() };
+            tmpfs.change(change, Reach::Mount).unwrap();
+            let stat = rustix::fs::statat(&tmpfs, "file", rustix::fs::AtFlags::empty()).unwrap();
+            assert_eq!((stat.st_uid, stat.st_gid), (3001, 3002));
+            assert_eq!(
+                rustix::process::wait(rustix::process::WaitOptions::NOHANG).unwrap_err().raw_os_error(),
+                libc::ECHILD
+            );
+        });
     }
 
     #[test]

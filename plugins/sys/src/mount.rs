@@ -10,12 +10,12 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::fs::{CWD, Mode, OFlags, open, openat};
 use rustix::io::Errno;
 pub use rustix::mount::MountAttrFlags;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    mount_change,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, mount_change,
 };
 
 use crate::syscall::check;
@@ -194,6 +194,17 @@ impl FsContext {
         Ok(self)
     }
 
+    /// Begins to change the file system that is mounted at `mount` (fspick(2)).
+    pub fn pick(mount: BorrowedFd<'_>) -> io::Result<Self> {
+        let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+        Ok(Self(rustix::mount::fspick(mount, c"", flags)?))
+    }
+
+    /// Makes the changes to a file system that was picked.
+    pub fn reconfigure(&self) -> io::Result<()> {
+        Ok(rustix::mount::fsconfig_reconfigure(&self.0)?)
+    }
+
     /// Makes the file system and a mount of it with these attributes.
     pub fn mount(&self, attributes: MountAttrFlags) -> io::Result<DetachedMount> {
         rustix::mount::fsconfig_create(&self.0)?;
@@ -211,6 +222,52 @@ impl FsContext {
         };
         std::iter::from_fn(next).collect()
     }
+}
+
+/// The longest value that [`FsContext::set`] takes, in bytes (fsconfig(2), `FSCONFIG_SET_STRING`).
+pub const LONGEST_VALUE: usize = 255;
+
+/// Makes a file system by mount(2), whose options, joined by commas in `data`, may fill a page: the way for values that
+/// fsconfig(2) is too short for, such as the layers of an overlay. Paths among them must be absolute.
+///
+/// mount(2) can't make one that hangs nowhere: it is made on a scratch tmpfs, for a moment on top of the directory `place`
+/// of the caller's own mount namespace, and cloned from there; no path is looked up.
+pub fn make_with_long_options(
+    place: BorrowedFd<'_>,
+    file_system: &str,
+    source: &str,
+    attributes: MountAttrFlags,
+    data: &CStr,
+) -> io::Result<DetachedMount> {
+    let directory = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+    let before = open(".", directory, Mode::empty())?;
+    let scratch = FsContext::open("tmpfs")?.mount(MountAttrFlags::empty())?.attach(place)?;
+    rustix::fs::mkdirat(&scratch, c"made", Mode::RWXU)?;
+    let made = rustix::process::fchdir(openat(&scratch, c"made", directory, Mode::empty())?)
+        .and_then(|()| rustix::mount::mount(source, c".", file_system, mount_flags(attributes), data))
+        .and_then(|()| openat(&scratch, c"made", directory, Mode::empty()));
+    let made =
+        made.map_err(io::Error::from).and_then(|top| DetachedMount::clone_of(top.as_fd(), Reach::Mount));
+    rustix::process::fchdir(&scratch)?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    rustix::process::fchdir(before)?;
+    made
+}
+
+/// The flags of mount(2) for attributes of `mount_setattr(2)`.
+fn mount_flags(attributes: MountAttrFlags) -> MountFlags {
+    const PAIRS: [(MountAttrFlags, MountFlags); 8] = [
+        (MountAttrFlags::MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
+        (MountAttrFlags::MOUNT_ATTR_NOSUID, MountFlags::NOSUID),
+        (MountAttrFlags::MOUNT_ATTR_NODEV, MountFlags::NODEV),
+        (MountAttrFlags::MOUNT_ATTR_NOEXEC, MountFlags::NOEXEC),
+        (MountAttrFlags::MOUNT_ATTR_NOATIME, MountFlags::NOATIME),
+        (MountAttrFlags::MOUNT_ATTR_STRICTATIME, MountFlags::STRICTATIME),
+        (MountAttrFlags::MOUNT_ATTR_NODIRATIME, MountFlags::NODIRATIME),
+        (MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW, MountFlags::from_bits_retain(256)),
+    ];
+    let wanted = PAIRS.into_iter().filter(|(attribute, _)| attributes.contains(*attribute));
+    wanted.fold(MountFlags::empty(), |flags, (_, flag)| flags | flag)
 }
 
 /// Makes `new_root` the root directory and the working directory, and detaches everything else.
@@ -249,6 +306,7 @@ mod tests {
     use super::*;
     use crate::namespace::{NamespaceSet, unshare};
     use crate::testing::in_child;
+    use std::ffi::CString;
 
     fn in_mount_namespace(body: impl FnOnce()) {
         in_child(|| {
@@ -293,6 +351,41 @@ mod tests {
             assert!(context.set("size", "many").is_err());
             assert!(context.messages().concat().contains("size"));
             assert!(context.messages().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_file_system_that_is_mounted_can_be_reconfigured() {
+        in_mount_namespace(|| {
+            let mount = tmpfs().attach(directory("/mnt").as_fd()).unwrap();
+            FsContext::pick(mount.as_fd()).unwrap().set_flag("ro").unwrap().reconfigure().unwrap();
+            assert_eq!(std::fs::write("/mnt/x", "").unwrap_err().raw_os_error(), Some(libc::EROFS));
+        });
+    }
+
+    #[test]
+    fn a_value_too_long_for_fsconfig_goes_by_mount() {
+        in_mount_namespace(|| {
+            tmpfs().attach(directory("/mnt").as_fd()).unwrap();
+            let long = |name: &str| format!("/mnt/{}/{name}", "d".repeat(200));
+            let [lower, upper, work] = ["lower", "upper", "work"].map(|name| {
+                std::fs::create_dir_all(long(name)).unwrap();
+                long(name)
+            });
+            std::fs::write(format!("{lower}/file"), "below").unwrap();
+            std::fs::create_dir(long("other")).unwrap();
+            let lower = format!("{lower}:{}", long("other"));
+            assert!(FsContext::open("overlay").unwrap().set("lowerdir", &lower).is_err());
+            let data = CString::new(format!("lowerdir={lower},upperdir={upper},workdir={work}")).unwrap();
+            std::fs::create_dir("/mnt/place").unwrap();
+            let place = directory("/mnt/place");
+            let no_exec = MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            let made = make_with_long_options(place.as_fd(), "overlay", "overlay", no_exec, &data).unwrap();
+            assert_eq!(std::fs::read_dir("/mnt/place").unwrap().count(), 0, "nothing hangs there yet");
+            made.attach(place.as_fd()).unwrap();
+            assert_eq!(std::fs::read_to_string("/mnt/place/file").unwrap(), "below");
+            let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+            assert!(mountinfo.lines().any(|line| line.contains(" /mnt/place ") && line.contains("noexec")));
         });
     }
 

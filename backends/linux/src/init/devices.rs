@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use nucleus_sys::device::open_char_device;
+use nucleus_sys::device::Special;
 use nucleus_sys::in_root::{InRootPath, Root};
 use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
 use nucleus_sys::{Mode, OFlags};
@@ -90,12 +90,13 @@ pub(super) fn clone_null() -> Result<DetachedMount> {
 fn clone_node(host: BorrowedFd<'_>, name: &std::ffi::CStr, number: (u32, u32)) -> Result<DetachedMount> {
     let subject = || format!("/dev/{} of the host", name.to_string_lossy());
     let step = "take over a device node";
-    let node = open_char_device(host, name, number).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENXIO | libc::ELOOP) => Error::new(ErrorCode::HostUnfit, step)
-            .on(subject())
-            .because(format!("it is not the character device {}:{}", number.0, number.1)),
-        _ => Error::new(ErrorCode::HostUnfit, step).on(subject()).because(explain(&error)),
-    })?;
+    let node =
+        Special::Char(number.0, number.1).open(host, name).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENXIO | libc::ELOOP) => Error::new(ErrorCode::HostUnfit, step)
+                .on(subject())
+                .because(format!("it is not the character device {}:{}", number.0, number.1)),
+            _ => Error::new(ErrorCode::HostUnfit, step).on(subject()).because(explain(&error)),
+        })?;
     let clone = DetachedMount::clone_of(node.as_fd(), Reach::Mount).or_fail(step, subject())?;
     let kept = Change {
         set: MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID,

@@ -13,7 +13,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -21,6 +21,7 @@ use rustix::fs::{FileType, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 pub use path::{InRootPath, InvalidPath};
+use walk::MAX_LINKS;
 
 /// What to do with a link at the very end of a path. Links before the end are always followed, in-root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,19 +52,20 @@ impl<'a> Root<'a> {
 
     /// Opens the directory `path` as a handle (`O_PATH`), making what is missing of it.
     ///
-    /// What exists is resolved in-root; what is missing is made and opened one by one, by descriptor, and may
-    /// hold neither `..` nor links: no inode is ever made outside (CVE-2024-45310). The umask applies to
-    /// `mode`.
+    /// What exists is resolved in-root, also a link that leads to nothing yet; what is missing is made and opened
+    /// one by one, by descriptor, and may hold neither `..` nor links: no inode is ever made outside
+    /// (CVE-2024-45310). The umask applies to `mode`.
     pub fn mkdir_all(self, path: &InRootPath, mode: Mode) -> io::Result<OwnedFd> {
         let (mut here, missing) = self.longest_existing(path)?;
-        for name in missing {
+        for name in &missing {
             here = make_directory(here.as_fd(), name, mode)?;
         }
         Ok(here)
     }
 
     /// Opens the file `path` as a handle (`O_PATH`), making it, empty, and its directories if it is missing:
-    /// the place for a file to be mounted on. `mode` is the file's; directories get 0755.
+    /// the place for a file to be mounted on. A link that leads to nothing is completed, in-root. `mode` is the
+    /// file's; directories get 0755.
     ///
     /// Errors: EISDIR if a directory is there.
     pub fn create_file(self, path: &InRootPath, mode: Mode) -> io::Result<OwnedFd> {
@@ -82,7 +84,7 @@ impl<'a> Root<'a> {
     }
 
     /// The text of the link at `path`; EINVAL if it is none.
-    pub fn read_link(self, path: &InRootPath) -> io::Result<std::ffi::CString> {
+    pub fn read_link(self, path: &InRootPath) -> io::Result<CString> {
         let link = self.open_no_follow(path, OFlags::PATH)?;
         Ok(rustix::fs::readlinkat(&link, c"", Vec::new())?)
     }
@@ -95,37 +97,53 @@ impl<'a> Root<'a> {
     }
 
     fn make_file(self, path: &InRootPath, mode: Mode) -> io::Result<OwnedFd> {
-        let (parent, name) = self.parent(path)?;
+        let (mut here, missing) = self.longest_existing(path)?;
+        let (name, above) = missing.split_last().ok_or(Errno::EXIST)?;
+        for directory in above {
+            here = make_directory(here.as_fd(), directory, Mode::from(0o755))?;
+        }
         let new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        openat(&parent, name, new, mode)?;
-        Ok(openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+        openat(&here, name, new, mode)?;
+        Ok(openat(&here, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 
-    fn longest_existing(self, path: &InRootPath) -> io::Result<(OwnedFd, Vec<&CStr>)> {
+    /// The deepest directory of `path` that exists, and the names that are missing below it.
+    ///
+    /// A link to nothing looks like nothing (ENOENT): its text takes the place of what it stands for, and we look
+    /// again, as often as the kernel would.
+    fn longest_existing(self, path: &InRootPath) -> io::Result<(OwnedFd, Vec<CString>)> {
+        let mut path = path.clone();
+        for _ in 0..=MAX_LINKS {
+            let (found, depth) = self.deepest(&path)?;
+            let Some(name) = path.components().get(depth) else { return Ok((found, Vec::new())) };
+            match rustix::fs::readlinkat(&found, name, Vec::new()) {
+                Ok(target) => path = path.with_link(depth, &target)?,
+                Err(Errno::NOENT | Errno::INVAL) => return Ok((found, path.components()[depth..].to_vec())),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Errno::LOOP.into())
+    }
+
+    /// The longest prefix of `path` that is a directory, and how many components it has.
+    fn deepest(self, path: &InRootPath) -> io::Result<(OwnedFd, usize)> {
         let mut prefix = path.clone();
-        let mut missing = Vec::new();
         loop {
             let error = match self.open(&prefix, OFlags::PATH | OFlags::DIRECTORY) {
-                Ok(found) => {
-                    missing.reverse();
-                    return Ok((found, missing));
-                }
+                Ok(found) => return Ok((found, prefix.components().len())),
                 Err(error) => error,
             };
             if error.raw_os_error() != Some(libc::ENOENT) {
                 return Err(error);
             }
             // `missing/..` means nothing that could be made; the root itself can't be missing.
-            let Some((shorter, _)) = prefix.split_last() else {
-                return Err(error);
-            };
-            missing.push(path.component(shorter.components().len()));
+            let Some((shorter, _)) = prefix.split_last() else { return Err(error) };
             prefix = shorter;
         }
     }
 }
 
-/// A link that stands in for the directory, dangling until somebody completes it, is refused: ENOTDIR.
+/// A link that took the directory's place after we looked is refused: ENOTDIR.
 fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: Mode) -> io::Result<OwnedFd> {
     match mkdirat(parent, name, mode) {
         Ok(()) | Err(Errno::EXIST) => {}

@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 /// `PATH_MAX` of the kernel, with the final NUL.
 const PATH_MAX: usize = 4096;
 /// `NAME_MAX` of the kernel.
@@ -69,8 +71,13 @@ impl InRootPath {
         Self::new(OsStr::from_bytes(&text))
     }
 
-    pub(super) fn component(&self, index: usize) -> &CStr {
-        &self.0[index]
+    /// This path with the link that stands at `index` replaced by its text.
+    pub(super) fn with_link(&self, index: usize, target: &CStr) -> Result<Self, Errno> {
+        let target_path = Self::new(OsStr::from_bytes(target.to_bytes())).map_err(|_| Errno::NAMETOOLONG)?;
+        let before = if target.to_bytes().starts_with(b"/") { &[] } else { &self.0[..index] };
+        let whole = [before, &target_path.0, &self.0[index + 1..]].concat();
+        let length: usize = whole.iter().map(|name| name.as_bytes().len() + 1).sum();
+        if length < PATH_MAX { Ok(Self(whole)) } else { Err(Errno::NAMETOOLONG) }
     }
 
     /// Without its last component, and that component, if it is a name.

@@ -13,7 +13,7 @@ use rustix::io::{Errno, Result};
 use super::{InRootPath, LastLink};
 
 /// The kernel's own limit (`path_resolution(7)`).
-const MAX_LINKS: usize = 40;
+pub(super) const MAX_LINKS: usize = 40;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
