@@ -7,8 +7,10 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 12] = [
     "panic=abort",
+    // Nothing unwinds here; the tables would push the code over into a second page.
+    "force-unwind-tables=no",
     "opt-level=s",
     "relocation-model=static",
     "strip=symbols",

@@ -5,11 +5,15 @@ use core::arch::{asm, global_asm};
 global_asm!(".globl _start", "_start:", "mov x29, xzr", "mov x30, xzr", "mov x0, sp", "bl stage");
 
 pub mod number {
+    pub const DUP3: usize = 24;
     pub const FCNTL: usize = 25;
     pub const IOCTL: usize = 29;
     pub const CLOSE: usize = 57;
+    pub const PIPE2: usize = 59;
+    pub const LSEEK: usize = 62;
     pub const READ: usize = 63;
     pub const WRITE: usize = 64;
+    pub const PPOLL: usize = 73;
     pub const EXIT_GROUP: usize = 94;
     pub const KILL: usize = 129;
     pub const RT_SIGPROCMASK: usize = 135;
@@ -20,6 +24,7 @@ pub mod number {
     pub const CLONE: usize = 220;
     pub const EXECVE: usize = 221;
     pub const WAIT4: usize = 260;
+    pub const CLOSE_RANGE: usize = 436;
 }
 
 /// # Safety
@@ -40,4 +45,12 @@ pub fn fork() -> isize {
     const SIGCHLD: usize = 17;
     // SAFETY: without CLONE_VM the child goes on with a copy of this stack.
     unsafe { syscall(number::CLONE, [SIGCHLD, 0, 0, 0]) }
+}
+
+/// As [`fork`]; the copy's descriptor is stored for the caller.
+pub fn fork_with_descriptor(descriptor: &mut i32) -> isize {
+    const SIGCHLD: usize = 17;
+    const CLONE_PIDFD: usize = 0x1000;
+    // SAFETY: as in `fork`; the kernel writes four bytes through the third argument.
+    unsafe { syscall(number::CLONE, [SIGCHLD | CLONE_PIDFD, 0, (&raw mut *descriptor) as usize, 0]) }
 }

@@ -2,11 +2,12 @@
 //!
 //! A static executable of a few KiB that needs nothing: no libc, no heap, no file of the host. The engine
 //! runs it from a sealed memfd, so that no `/proc/*/exe` inside the container ever leads to the host's
-//! nucleus (CVE-2019-5736). It waits for the start, may stay as the container's init, and executes the
-//! workload.
+//! nucleus (CVE-2019-5736). It waits for the start, runs the startContainer hooks, may stay as the container's
+//! init, and executes the workload.
 //!
 //! `argv[1]` is the control word (`nucleus_sys::last_stage::Arguments` writes it), `argv[2]` the workload's
-//! executable, `argv[3..]` the workload's own `argv`; the environment is the workload's.
+//! executable; then come the words of each hook, and the workload's own `argv`; the environment is the
+//! workload's.
 
 #![no_std]
 #![no_main]
@@ -16,8 +17,11 @@
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
 mod arch;
+mod hook;
+mod report;
 
 use arch::{number, syscall};
+use report::{Failure, Kind, Tail};
 
 /// As POSIX shells report: found, but not executable, and not found.
 const NOT_EXECUTABLE: usize = 126;
@@ -47,6 +51,12 @@ const SIGINFO_SIZE: usize = 128;
 struct Control {
     gate: Option<usize>,
     errors: Option<usize>,
+    /// Where whoever starts the workload learns what went wrong.
+    report: Option<usize>,
+    /// The state of the container, for the hooks' standard input.
+    state: Option<usize>,
+    /// How many hooks there are.
+    hooks: usize,
     init: bool,
 }
 
@@ -80,14 +90,25 @@ unsafe extern "C" fn stage(stack: *const usize) -> ! {
     run(&unsafe { parse(word) }, program)
 }
 
-fn run(control: &Control, program: Program) -> ! {
-    if let Some(errors) = control.errors {
-        call(number::FCNTL, [errors, F_SETFD, FD_CLOEXEC, 0]);
+fn run(control: &Control, mut program: Program) -> ! {
+    for descriptor in [control.errors, control.report, control.state].into_iter().flatten() {
+        call(number::FCNTL, [descriptor, F_SETFD, FD_CLOEXEC, 0]);
     }
     if let Some(gate) = control.gate {
         wait_at(gate);
     }
-    if control.init { init(control.errors, program) } else { execute(control.errors, program) }
+    if let Some(state) = control.state {
+        let mut tail = Tail::new();
+        // SAFETY: the engine put the words of as many hooks as it says before the workload's.
+        match unsafe { hook::run_all(program.arguments.cast_mut(), control.hooks, state, &mut tail) } {
+            Ok(rest) => program.arguments = rest,
+            Err(failure) => {
+                failure.tell(control.report, &tail);
+                exit(FAILED)
+            }
+        }
+    }
+    if control.init { init(control, program) } else { execute(control, program) }
 }
 
 /// Waits for one byte. The end instead of a byte means that whoever would open the gate is gone.
@@ -103,20 +124,24 @@ fn wait_at(gate: usize) {
     call(number::CLOSE, [gate, 0, 0, 0]);
 }
 
-fn execute(errors: Option<usize>, program: Program) -> ! {
+fn execute(control: &Control, program: Program) -> ! {
     let (path, arguments, environment) =
         (program.path as usize, program.arguments as usize, program.environment as usize);
     let failure = call(number::EXECVE, [path, arguments, environment, 0]);
-    if let Some(errors) = errors {
-        let code = (-failure) as u32;
+    // Whoever listened may be gone: that must not look like a workload that SIGPIPE ended.
+    set_mask(u64::MAX);
+    let code = (-failure) as u32;
+    if let Some(errors) = control.errors {
         let bytes = code.to_le_bytes();
         call(number::WRITE, [errors, bytes.as_ptr() as usize, bytes.len(), 0]);
     }
+    let failed = Failure { kind: Kind::Workload, hook: 0, value: code as usize };
+    failed.tell(control.report, &Tail::new());
     exit(if failure == ENOENT || failure == ENOTDIR { NOT_FOUND } else { NOT_EXECUTABLE })
 }
 
 /// Stays as the parent of all orphans, passes signals on and ends as the workload ends.
-fn init(errors: Option<usize>, program: Program) -> ! {
+fn init(control: &Control, program: Program) -> ! {
     // Blocked before the fork: no signal is lost between fork and the first wait for one.
     set_mask(u64::MAX);
     let terminal = controlling_terminal();
@@ -126,11 +151,11 @@ fn init(errors: Option<usize>, program: Program) -> ! {
                 take_foreground(terminal);
             }
             set_mask(0);
-            execute(errors, program)
+            execute(control, program)
         }
         child if child > 0 => {
-            if let Some(errors) = errors {
-                call(number::CLOSE, [errors, 0, 0, 0]);
+            for descriptor in [control.errors, control.report, control.state].into_iter().flatten() {
+                call(number::CLOSE, [descriptor, 0, 0, 0]);
             }
             serve(child as usize)
         }
@@ -190,12 +215,14 @@ fn set_mask(blocked: u64) {
     call(number::RT_SIGPROCMASK, [SIG_SETMASK, (&raw const blocked) as usize, 0, SIGSET_SIZE]);
 }
 
-/// Reads `g<fd>`, `e<fd>` and `i`, in any order, between commas; unknown letters are passed over.
+/// Reads `g<fd>`, `e<fd>`, `r<fd>`, `s<fd>`, `h<count>` and `i`, in any order, between commas; unknown letters are
+/// passed over.
 ///
 /// # Safety
 /// `word` must end with NUL.
 unsafe fn parse(word: *const u8) -> Control {
-    let mut control = Control { gate: None, errors: None, init: false };
+    let mut control =
+        Control { gate: None, errors: None, report: None, state: None, hooks: 0, init: false };
     let (mut letter, mut value, mut at) = (0u8, 0usize, word);
     loop {
         // SAFETY: `at` never passes the NUL: the loop ends there.
@@ -206,6 +233,9 @@ unsafe fn parse(word: *const u8) -> Control {
                 match letter {
                     b'g' => control.gate = Some(value),
                     b'e' => control.errors = Some(value),
+                    b'r' => control.report = Some(value),
+                    b's' => control.state = Some(value),
+                    b'h' => control.hooks = value,
                     b'i' => control.init = true,
                     _ => {}
                 }

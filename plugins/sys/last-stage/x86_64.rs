@@ -16,6 +16,7 @@ pub mod number {
     pub const READ: usize = 0;
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
+    pub const LSEEK: usize = 8;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
     pub const GETPID: usize = 39;
@@ -28,6 +29,10 @@ pub mod number {
     pub const RT_SIGTIMEDWAIT: usize = 128;
     pub const PRCTL: usize = 157;
     pub const EXIT_GROUP: usize = 231;
+    pub const PPOLL: usize = 271;
+    pub const DUP3: usize = 292;
+    pub const PIPE2: usize = 293;
+    pub const CLOSE_RANGE: usize = 436;
 }
 
 /// # Safety
@@ -48,4 +53,12 @@ pub fn fork() -> isize {
     const SIGCHLD: usize = 17;
     // SAFETY: without CLONE_VM the child goes on with a copy of this stack.
     unsafe { syscall(number::CLONE, [SIGCHLD, 0, 0, 0]) }
+}
+
+/// As [`fork`]; the copy's descriptor is stored for the caller.
+pub fn fork_with_descriptor(descriptor: &mut i32) -> isize {
+    const SIGCHLD: usize = 17;
+    const CLONE_PIDFD: usize = 0x1000;
+    // SAFETY: as in `fork`; the kernel writes four bytes through the third argument.
+    unsafe { syscall(number::CLONE, [SIGCHLD | CLONE_PIDFD, 0, (&raw mut *descriptor) as usize, 0]) }
 }

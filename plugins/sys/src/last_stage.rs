@@ -72,6 +72,28 @@ pub enum Role {
     Init,
 }
 
+/// A program to be run before the workload, in its place and with its rights (config.md, "`StartContainer` Hooks").
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Absolute path inside the container.
+    pub executable: CString,
+    /// Its `argv`, with the name at the front.
+    pub argv: Vec<CString>,
+    /// Its environment.
+    pub environment: Vec<CString>,
+    /// Seconds until it is killed with its process group; 0 for as long as it takes.
+    pub timeout: u32,
+}
+
+/// The hooks, in order. The first that fails ends it all: the process exits with [`FAILED`].
+#[derive(Debug, Clone, Copy)]
+pub struct Hooks<'a> {
+    /// Which.
+    pub list: &'a [Hook],
+    /// A file that each gets as standard input, from its beginning.
+    pub state: BorrowedFd<'a>,
+}
+
 /// What the last stage is to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Arguments<'a> {
@@ -81,6 +103,10 @@ pub struct Arguments<'a> {
     /// A pipe or socket for the number of the error, four bytes little-endian, if the workload can't be
     /// executed; if it can, all that the reader sees is the end.
     pub errors: Option<BorrowedFd<'a>>,
+    /// A pipe for a [`Report`] of what kept the workload from starting; all that its reader sees otherwise is the end.
+    pub report: Option<BorrowedFd<'a>>,
+    /// What runs between the start and the workload.
+    pub hooks: Option<Hooks<'a>>,
     /// Whether an init stays.
     pub role: Role,
     /// Absolute path of the workload's executable inside the container.
@@ -89,27 +115,112 @@ pub struct Arguments<'a> {
     pub argv: &'a [CString],
 }
 
-impl Arguments<'_> {
+impl<'a> Arguments<'a> {
+    /// The workload alone: no gate, nobody listens, no init.
+    pub const fn new(executable: &'a CStr, argv: &'a [CString]) -> Self {
+        Self { gate: None, errors: None, report: None, hooks: None, role: Role::Workload, executable, argv }
+    }
+
     /// The `argv` for the exec of the last stage. EINVAL if the workload's is empty.
     pub fn to_argv(&self) -> io::Result<Vec<CString>> {
         if self.argv.is_empty() {
             return Err(Errno::INVAL.into());
         }
         let own = [c"nucleus-init".to_owned(), self.control_word(), self.executable.to_owned()];
-        Ok(own.into_iter().chain(self.argv.iter().cloned()).collect())
+        let hooks = self.hooks.iter().flat_map(|hooks| hooks.list).flat_map(Hook::words);
+        Ok(own.into_iter().chain(hooks).chain(self.argv.iter().cloned()).collect())
     }
 
     fn control_word(&self) -> CString {
         let mut word = String::new();
-        for (letter, descriptor) in [('g', self.gate), ('e', self.errors)] {
+        let state = self.hooks.map(|hooks| hooks.state);
+        for (letter, descriptor) in [('g', self.gate), ('e', self.errors), ('r', self.report), ('s', state)] {
             if let Some(descriptor) = descriptor {
                 write!(word, "{letter}{},", descriptor.as_raw_fd()).expect("writing to a string");
             }
+        }
+        if let Some(hooks) = self.hooks {
+            write!(word, "h{},", hooks.list.len()).expect("writing to a string");
         }
         if self.role == Role::Init {
             word.push('i');
         }
         CString::new(word).expect("letters and digits hold no NUL")
+    }
+}
+
+impl Hook {
+    /// How many arguments and variables, and the timeout; the path; both lists, each with a word behind it that the
+    /// last stage replaces by a null pointer, as execve(2) wants it.
+    fn words(&self) -> impl Iterator<Item = CString> {
+        let numbers = format!("{},{},{}", self.argv.len(), self.environment.len(), self.timeout);
+        let numbers = CString::new(numbers).expect("digits hold no NUL");
+        [numbers, self.executable.clone()]
+            .into_iter()
+            .chain(self.argv.iter().cloned().chain([c"".to_owned()]))
+            .chain(self.environment.iter().cloned().chain([c"".to_owned()]))
+    }
+}
+
+/// Why there is no workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A hook failed.
+    Hook {
+        /// Its number, from 0.
+        index: usize,
+        /// How.
+        failure: HookFailure,
+        /// The last bytes that it wrote to its standard output and error.
+        output: Vec<u8>,
+    },
+    /// The workload could not be executed.
+    NotExecuted {
+        /// The error number of execve(2).
+        errno: i32,
+    },
+}
+
+/// How a hook failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookFailure {
+    /// It left with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Signalled(i32),
+    /// It took longer than it may.
+    TimedOut,
+    /// It could not be run: this error number.
+    NotRun(i32),
+}
+
+impl Report {
+    /// Reads what came through the pipe; `None` if nothing did: the workload has been executed.
+    ///
+    /// # Errors
+    /// EBADMSG.
+    pub fn read(bytes: &[u8]) -> io::Result<Option<Self>> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        Self::parse(bytes).map(Some).ok_or_else(|| Errno::BADMSG.into())
+    }
+
+    /// Four numbers: kind, hook, value, length of what follows (`last-stage/report.rs`).
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (header, rest) = bytes.split_at_checked(16)?;
+        let number = |at: usize| header[4 * at..4 * at + 4].try_into().ok().map(u32::from_le_bytes);
+        let value = i32::try_from(number(2)?).ok()?;
+        let failure = match number(0)? {
+            1 => HookFailure::Exited(value),
+            2 => HookFailure::Signalled(value),
+            3 => HookFailure::TimedOut,
+            4 => HookFailure::NotRun(value),
+            5 => return Some(Self::NotExecuted { errno: value }),
+            _ => return None,
+        };
+        let output = rest.get(..usize::try_from(number(3)?).ok()?)?.to_vec();
+        Some(Self::Hook { index: usize::try_from(number(1)?).ok()?, failure, output })
     }
 }
 
@@ -141,12 +252,41 @@ mod tests {
     fn arguments_become_argv() {
         let argv = [c"sh".to_owned(), c"-c".to_owned()];
         let input = rustix::stdio::stdin();
-        let plain =
-            Arguments { gate: None, errors: None, role: Role::Workload, executable: c"/bin/sh", argv: &argv };
+        let plain = Arguments::new(c"/bin/sh", &argv);
         let words = plain.to_argv().unwrap();
         assert_eq!(words, [c"nucleus-init", c"", c"/bin/sh", c"sh", c"-c"].map(CStr::to_owned));
         let full = Arguments { gate: Some(input.as_fd()), errors: Some(input), role: Role::Init, ..plain };
         assert_eq!(full.to_argv().unwrap()[1].as_c_str(), c"g0,e0,i");
         assert!(Arguments { argv: &[], ..plain }.to_argv().is_err());
+    }
+
+    #[test]
+    fn the_words_of_hooks_stand_before_the_workloads() {
+        let hook = Hook {
+            executable: c"/hook".to_owned(),
+            argv: vec![c"hook".to_owned(), c"a".to_owned()],
+            environment: vec![c"A=b".to_owned()],
+            timeout: 9,
+        };
+        let hooks = Hooks { list: &[hook], state: rustix::stdio::stdin() };
+        let argv = [c"true".to_owned()];
+        let words = Arguments { hooks: Some(hooks), ..Arguments::new(c"/true", &argv) }.to_argv().unwrap();
+        let expected = [c"s0,h1,", c"/true", c"2,1,9", c"/hook", c"hook", c"a", c"", c"A=b", c"", c"true"];
+        assert_eq!(words[1..], expected.map(CStr::to_owned));
+    }
+
+    #[test]
+    fn a_report_is_read_whole_or_not_at_all() {
+        let numbers = |numbers: [u32; 4]| numbers.map(u32::to_le_bytes).concat();
+        let failure = HookFailure::Exited(3);
+        let hook = Report::Hook { index: 2, failure, output: b"bad".to_vec() };
+        assert_eq!(Report::read(&[&numbers([1, 2, 3, 3]), &b"bad"[..]].concat()).unwrap(), Some(hook));
+        let missing = Report::NotExecuted { errno: 2 };
+        assert_eq!(Report::read(&numbers([5, 0, 2, 0])).unwrap(), Some(missing));
+        assert_eq!(Report::read(b"").unwrap(), None);
+        for wrong in [numbers([1, 2, 3, 4]), numbers([9, 0, 0, 0]), vec![1; 15], numbers([1, 0, u32::MAX, 0])]
+        {
+            assert!(Report::read(&wrong).is_err(), "{wrong:?}");
+        }
     }
 }

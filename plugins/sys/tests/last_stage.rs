@@ -1,7 +1,7 @@
 //! The last stage, really executed: gate, errors, exit statuses, init.
 
 use std::ffi::{CStr, CString};
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nucleus_sys::Pid;
-use nucleus_sys::last_stage::{self, Arguments, Role};
+use nucleus_sys::last_stage::{self, Arguments, Hook, HookFailure, Hooks, Report, Role};
 use nucleus_sys::pidfd::{Exit, PidFd};
 use nucleus_sys::process::{
     Stdio, become_subreaper, become_user, close_on_exec_from, exec_fd, replace_stdio, set_inheritable,
@@ -23,6 +23,7 @@ struct Stage {
     id: i32,
     gate: Option<UnixStream>,
     errors: UnixStream,
+    report: PipeReader,
     output: UnixStream,
 }
 
@@ -34,6 +35,12 @@ impl Stage {
     }
 
     fn run(executable: &CStr, argv: &[CString], role: Role, gate: Gate) -> Self {
+        Self::run_after(&[], executable, argv, role, gate)
+    }
+
+    fn run_after(hooks: &[Hook], executable: &CStr, argv: &[CString], role: Role, gate: Gate) -> Self {
+        let state = state();
+        let (report, report_inside) = std::io::pipe().unwrap();
         let (errors, errors_inside) = UnixStream::pair().unwrap();
         let (output, output_inside) = UnixStream::pair().unwrap();
         let (opener, gate_inside) = UnixStream::pair().unwrap();
@@ -41,18 +48,23 @@ impl Stage {
         let arguments = Arguments {
             gate: gate_inside.map(AsFd::as_fd),
             errors: Some(errors_inside.as_fd()),
+            report: Some(report_inside.as_fd()),
+            hooks: (!hooks.is_empty()).then_some(Hooks { list: hooks, state: state.as_fd() }),
             role,
-            executable,
-            argv,
+            ..Arguments::new(executable, argv)
         };
         let (process, id) = forked(&arguments.to_argv().unwrap(), || {
             become_subreaper()?;
             close_on_exec_from(3)?;
             set_inheritable(errors_inside.as_fd())?;
+            set_inheritable(report_inside.as_fd())?;
+            if !hooks.is_empty() {
+                set_inheritable(state.as_fd())?;
+            }
             gate_inside.map_or(Ok(()), |gate| set_inheritable(gate.as_fd()))?;
             replace_stdio(&output_inside, Stdio::Output)
         });
-        Self { process, id, gate: (gate == Gate::Closed).then_some(opener), errors, output }
+        Self { process, id, gate: (gate == Gate::Closed).then_some(opener), errors, report, output }
     }
 
     fn exit_code(&self) -> u8 {
@@ -69,6 +81,12 @@ impl Stage {
         (!bytes.is_empty()).then(|| u32::from_le_bytes(bytes.try_into().unwrap()))
     }
 
+    fn report(&mut self) -> Option<Report> {
+        let mut bytes = Vec::new();
+        self.report.read_to_end(&mut bytes).unwrap();
+        Report::read(&bytes).unwrap()
+    }
+
     fn line(&mut self) -> String {
         let (mut line, mut byte) = (String::new(), [0]);
         while self.output.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
@@ -83,6 +101,24 @@ impl Drop for Stage {
         // Reaped already where the test went well.
         let _ = self.process.send_signal(Signal::KILL);
         let _ = self.process.wait();
+    }
+}
+
+/// What the hooks get as standard input.
+fn state() -> std::fs::File {
+    let memfd = rustix::fs::memfd_create(c"state", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let mut file = std::fs::File::from(memfd);
+    file.write_all(b"the state\n").unwrap();
+    file
+}
+
+/// A hook that is a shell's script.
+fn hook(script: &str) -> Hook {
+    Hook {
+        executable: c"/bin/sh".to_owned(),
+        argv: vec![c"hook".to_owned(), c"-c".to_owned(), CString::new(script).unwrap()],
+        environment: vec![c"HOOK=own".to_owned()],
+        timeout: 0,
     }
 }
 
@@ -232,9 +268,7 @@ fn the_executable_behind_proc_exe_is_not_nucleus_and_cannot_be_written() {
 fn it_cannot_be_inspected_while_it_waits() {
     let (gate, inside) = UnixStream::pair().unwrap();
     let argv = [c"true".to_owned()];
-    let role = Role::Workload;
-    let arguments =
-        Arguments { gate: Some(inside.as_fd()), errors: None, role, executable: c"/bin/true", argv: &argv };
+    let arguments = Arguments { gate: Some(inside.as_fd()), ..Arguments::new(c"/bin/true", &argv) };
     let (process, id) = forked(&arguments.to_argv().unwrap(), || {
         set_inheritable(inside.as_fd())?;
         become_user(1001, 1001, &[])
@@ -259,8 +293,7 @@ fn with_a_terminal_the_workload_is_in_the_foreground_and_interrupted_once() {
     let pty = open_pty(devpts.as_fd()).unwrap();
     let script = "trap 'echo int; exit 5' INT; echo ready; while :; do sleep 0.01; done";
     let argv = [c"sh".to_owned(), c"-c".to_owned(), CString::new(script).unwrap()];
-    let arguments =
-        Arguments { gate: None, errors: None, role: Role::Init, executable: c"/bin/sh", argv: &argv };
+    let arguments = Arguments { role: Role::Init, ..Arguments::new(c"/bin/sh", &argv) };
     let (process, id) = forked(&arguments.to_argv().unwrap(), || {
         make_controlling(pty.peer.as_fd())?;
         replace_stdio(&pty.peer, Stdio::Input)?;
@@ -297,4 +330,93 @@ fn descriptors_of_nucleus_are_gone_in_the_workload() {
         // 3 is the directory that ls itself reads.
         assert_eq!(stage.line(), "0 1 2 3 ");
     }
+}
+
+fn after(hooks: &[Hook], role: Role) -> Stage {
+    let argv = [c"sh".to_owned(), c"-c".to_owned(), c"echo workload $WORD".to_owned()];
+    Stage::run_after(hooks, c"/bin/sh", &argv, role, Gate::None)
+}
+
+#[test]
+fn hooks_run_in_order_with_the_state_and_their_own_environment_and_no_descriptor_more() {
+    let file = std::env::temp_dir().join(format!("nucleus-hooks-{}", std::process::id()));
+    for role in ROLES {
+        let script = format!(
+            "{{ cat; echo $0 $1 $HOOK$WORD; ls /proc/self/fd | tr '\\n' ' '; echo; }} >>{}",
+            file.display()
+        );
+        let second =
+            Hook { argv: [hook(&script).argv, vec![c"second".into(), c"two".into()]].concat(), ..hook("") };
+        let mut stage = after(&[hook(&script), second], role);
+        assert_eq!(stage.line(), "workload kept");
+        assert_eq!(stage.exit_code(), 0);
+        assert_eq!(stage.report(), None);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(text, "the state\nhook own\n0 1 2 3 \nthe state\nsecond two own\n0 1 2 3 \n");
+    }
+}
+
+#[test]
+fn a_failing_hook_keeps_the_workload_from_running_and_tells_its_last_words() {
+    let failing = |script: &str, timeout| {
+        let mut stage =
+            after(&[hook("true"), Hook { timeout, ..hook(script) }, hook("true")], Role::Workload);
+        assert_eq!(stage.exit_code(), last_stage::FAILED);
+        assert_eq!(stage.line(), "");
+        match stage.report() {
+            Some(Report::Hook { index: 1, failure, output }) => (failure, String::from_utf8(output).unwrap()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        failing("echo out; echo err >&2; exit 3", 0),
+        (HookFailure::Exited(3), "out\nerr\n".to_owned())
+    );
+    assert_eq!(failing("kill -9 $$", 0).0, HookFailure::Signalled(9));
+    assert_eq!(failing("echo slow; sleep 60 & wait", 1), (HookFailure::TimedOut, "slow\n".to_owned()));
+    let (failure, tail) =
+        failing("i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i + 1)); done; exit 1", 0);
+    assert_eq!(failure, HookFailure::Exited(1));
+    assert!(tail.len() == 2048 && tail.ends_with("line 4998\nline 4999\n"), "{tail}");
+}
+
+#[test]
+fn a_hook_that_cannot_be_executed_and_a_workload_that_cannot_are_told_apart() {
+    let missing = Hook { executable: c"/no/such/hook".to_owned(), ..hook("") };
+    let mut stage = after(&[missing], Role::Workload);
+    let failure = HookFailure::NotRun(libc::ENOENT);
+    assert_eq!(stage.report(), Some(Report::Hook { index: 0, failure, output: Vec::new() }));
+    for role in ROLES {
+        let mut stage = Stage::run(c"/no/such", &[c"x".to_owned()], role, Gate::None);
+        assert_eq!(stage.report(), Some(Report::NotExecuted { errno: libc::ENOENT }));
+        assert_eq!(stage.exit_code(), last_stage::NOT_FOUND);
+    }
+}
+
+#[test]
+fn what_a_hook_leaves_behind_is_not_waited_for_and_a_timeout_ends_the_whole_group() {
+    let mut stage = after(&[Hook { timeout: 30, ..hook("sleep 60 & true") }], Role::Init);
+    assert_eq!(stage.line(), "workload kept");
+    let file = std::env::temp_dir().join(format!("nucleus-group-{}", std::process::id()));
+    let script = format!("sleep 60 & echo $! >{}; wait", file.display());
+    assert_eq!(
+        after(&[Hook { timeout: 1, ..hook(&script) }], Role::Workload).exit_code(),
+        last_stage::FAILED
+    );
+    let left = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+/// Nobody reads the errors or the report any more: the status must still say what happened.
+#[test]
+fn a_workload_that_is_missing_is_told_even_when_nobody_listens() {
+    let mut stage = Stage::run(c"/no/such", &[c"x".to_owned()], Role::Workload, Gate::Closed);
+    let (other, _) = UnixStream::pair().unwrap();
+    stage.errors = other;
+    stage.report = std::io::pipe().unwrap().0;
+    stage.gate.take().unwrap().write_all(&[1]).unwrap();
+    assert_eq!(stage.exit_code(), last_stage::NOT_FOUND);
 }

@@ -107,8 +107,7 @@ impl Lasting {
             gate: self.start.as_ref().map(AsFd::as_fd),
             errors: Some(self.errors.as_fd()),
             role,
-            executable,
-            argv: &wanted.arguments,
+            ..Arguments::new(executable, &wanted.arguments)
         };
         arguments.to_argv().or_fail("write the arguments of the last stage", "process.args")
     }
