@@ -3,6 +3,7 @@
 
 mod arguments;
 mod flags;
+mod interval;
 mod output;
 mod privileges;
 mod table;

@@ -2,10 +2,14 @@
 //! ([`VERBS`]) names it.
 
 pub(crate) mod backend;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod gc;
+pub(crate) mod pause;
 pub(crate) mod profile;
+pub(crate) mod ps;
 pub(crate) mod run;
+pub(crate) mod update;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -133,6 +137,11 @@ fn words() -> Arg {
         .num_args(0..)
         .last(true)
         .help("The program and its arguments, after `--`")
+}
+
+/// The container's id, where a verb takes nothing but one.
+fn container_id() -> Arg {
+    Arg::new("container").value_name("ID").required(true).help("The container's id")
 }
 
 /// `--format table|json`.

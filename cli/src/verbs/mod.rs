@@ -1,13 +1,17 @@
 //! One file for each verb.
 
 mod backend;
+mod events;
 mod explain;
 mod gc;
+mod pause;
 mod profile;
+mod ps;
 mod run;
+mod update;
 
 use clap::{ArgMatches, Command};
-use nucleus_abi::{Error, ErrorCode};
+use nucleus_abi::{ContainerId, Error, ErrorCode};
 use nucleus_core::lifecycle::{Examined, examine};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::{Loaded, Request, SearchPath, load};
@@ -35,6 +39,36 @@ pub(crate) const VERBS: &[Verb] = &[
         about: "Run a workload in a container, and remove the container when it has ended",
         arguments: arguments::run::arguments,
         act: run::run,
+    },
+    Verb {
+        name: "ps",
+        about: "List the processes of a container",
+        arguments: arguments::ps::arguments,
+        act: ps::ps,
+    },
+    Verb {
+        name: "pause",
+        about: "Stop all processes of a container, until `resume`",
+        arguments: arguments::pause::arguments,
+        act: pause::pause,
+    },
+    Verb {
+        name: "resume",
+        about: "Let the processes of a paused container go on",
+        arguments: arguments::pause::arguments,
+        act: pause::resume,
+    },
+    Verb {
+        name: "update",
+        about: "Change the limits of a container",
+        arguments: arguments::update::arguments,
+        act: update::update,
+    },
+    Verb {
+        name: "events",
+        about: "Print what a container uses, and when the out-of-memory killer strikes",
+        arguments: arguments::events::arguments,
+        act: events::events,
     },
     Verb {
         name: "explain",
@@ -75,6 +109,11 @@ pub(crate) fn dispatch(invocation: &Invocation, matches: &ArgMatches) -> Result<
         // clap refuses everything else before it gets here.
         None => Ok(crate::output::FAILED),
     }
+}
+
+/// The id that was typed, where a verb takes nothing but one.
+fn container_id(matches: &ArgMatches) -> Result<ContainerId, Error> {
+    matches.get_one::<String>("container").map(String::as_str).unwrap_or_default().parse()
 }
 
 /// Where profiles are looked up by name.

@@ -1,0 +1,122 @@
+//! A container that exists, found by its id: its record, and the backend that made it.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nucleus_abi::{
+    Client, ContainerId, ContainerRequest, Error, ErrorCode, Result, SCHEMA, StateReply, Stats, Status,
+};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::record::Record;
+use super::state_root::StateRoot;
+use crate::plugins::Registry;
+
+/// A container that exists.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// What is known of it.
+    pub(super) record: Record,
+    /// Its backend.
+    pub(super) client: &'a Client,
+    directory: PathBuf,
+}
+
+impl<'a> Found<'a> {
+    /// Finds a container.
+    ///
+    /// # Errors
+    /// `container-not-found`; `wrong-state` while it is being made; `record-unreadable`; `backend-not-found`.
+    pub(super) fn open(id: &ContainerId, root: &StateRoot, registry: &'a Registry) -> Result<Self> {
+        let directory = root.container(id);
+        let Some(record) = Record::read(&directory)? else {
+            return Err(if directory.is_dir() { unfinished(id) } else { missing(id, root) });
+        };
+        let client = registry.backend(&record.backend)?;
+        Ok(Self { record, client, directory })
+    }
+
+    /// Finds a container whose first process lives.
+    ///
+    /// # Errors
+    /// As for [`Found::open`]; `wrong-state` when it has ended, so that `step` cannot be done.
+    pub(super) fn alive(
+        id: &ContainerId,
+        root: &StateRoot,
+        registry: &'a Registry,
+        step: &'static str,
+    ) -> Result<Self> {
+        let found = Self::open(id, root, registry)?;
+        match found.state()?.status {
+            Status::Created | Status::Running | Status::Paused => Ok(found),
+            Status::Creating | Status::Stopped => Err(found.wrong_state(step, "container not running")),
+        }
+    }
+
+    /// What the backend wants to hear with most verbs.
+    pub(super) fn request(&self) -> ContainerRequest {
+        ContainerRequest { schema: SCHEMA, id: self.record.id.clone(), directory: self.backend_directory() }
+    }
+
+    /// Where the backend keeps what it must remember.
+    pub(super) fn backend_directory(&self) -> PathBuf {
+        self.directory.join("backend")
+    }
+
+    /// The effective `config.json`.
+    pub(super) fn config_path(&self) -> PathBuf {
+        self.directory.join("bundle").join("config.json")
+    }
+
+    /// What it is doing.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub(super) fn state(&self) -> Result<StateReply> {
+        self.client.state(&self.request())
+    }
+
+    /// What it uses.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub(super) fn stats(&self) -> Result<Stats> {
+        self.client.stats(&self.request())
+    }
+
+    /// A pidfd of its first process.
+    ///
+    /// # Errors
+    /// `wrong-state` when it has ended; `not-supported` where the backend has no process to name.
+    pub(super) fn first_process(&self) -> Result<OwnedFd> {
+        const STEP: &str = "watch the container's first process";
+        let ended = || self.wrong_state(STEP, "container not running");
+        let number = self.state()?.pid.ok_or_else(|| {
+            Error::new(ErrorCode::NotSupported, STEP)
+                .on(&self.record.id)
+                .because("its backend has no process to name")
+        })?;
+        let pid = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or_else(ended)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| ended())?;
+        // The number can have passed to a stranger before the descriptor was open, but not if it is still the container's.
+        match self.state()? {
+            StateReply { pid: Some(now), status } if now == number && status != Status::Stopped => Ok(pidfd),
+            _ => Err(ended()),
+        }
+    }
+
+    /// The container does not allow `step` in the state that it is in.
+    pub(super) fn wrong_state(&self, step: &'static str, cause: &str) -> Error {
+        Error::new(ErrorCode::WrongState, step).on(&self.record.id).because(cause)
+    }
+}
+
+fn unfinished(id: &ContainerId) -> Error {
+    Error::new(ErrorCode::WrongState, "use the container").on(id).because("it is being made")
+}
+
+fn missing(id: &ContainerId, root: &StateRoot) -> Error {
+    Error::new(ErrorCode::ContainerNotFound, "find the container")
+        .on(id)
+        .because(format!("container does not exist below {}", root.path().display()))
+}

@@ -1,0 +1,67 @@
+//! `update`: other limits for a container.
+
+mod merge;
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nucleus_abi::{ContainerId, Error, ErrorCode, Result, SCHEMA, UpdateRequest};
+use serde_json::Value;
+
+use super::found::Found;
+use super::state_root::StateRoot;
+use crate::plugins::Registry;
+
+/// Changes the limits of a container, and the stored `config.json` with them. `resources` has the form of the
+/// specification's `linux.resources`; what it does not name stays as it is.
+///
+/// Returns what could not be done and is no error.
+///
+/// # Errors
+/// `container-not-found`; `wrong-state` when it has ended; `config-invalid` and `not-supported`, naming the field.
+pub fn update(
+    id: &ContainerId,
+    root: &StateRoot,
+    registry: &Registry,
+    resources: &Value,
+) -> Result<Vec<String>> {
+    let found = Found::alive(id, root, registry, "change the container's limits")?;
+    let path = found.config_path();
+    // Read and merged before anything changes: a configuration that cannot take the limits must not be left behind them.
+    let config = merge::with_resources(read(&path)?, resources)?;
+    let done = found.client.update(&UpdateRequest {
+        schema: SCHEMA,
+        id: id.clone(),
+        directory: found.backend_directory(),
+        resources: serde_json::value::to_raw_value(resources).map_err(|error| unreadable(&path, &error))?,
+    })?;
+    write(&path, &config).map_err(|error| {
+        Error::new(ErrorCode::SystemCall, "store the container's new limits")
+            .on(path.display())
+            .because(error)
+            .hint("the limits hold all the same; what reads the stored configuration does not know of them")
+    })?;
+    Ok(done.warnings)
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| unreadable(path, &error))
+}
+
+/// A reader sees the old document or the new one.
+fn write(path: &Path, config: &Value) -> io::Result<()> {
+    let temporary = path.with_extension("json.new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(&serde_json::to_vec(config)?)?;
+    fs::rename(&temporary, path)
+}
+
+fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::RecordUnreadable, "read the container's configuration")
+        .on(path.display())
+        .because(cause)
+}
