@@ -12,7 +12,7 @@ mod update;
 
 use clap::{ArgMatches, Command};
 use nucleus_abi::{ContainerId, Error, ErrorCode};
-use nucleus_core::lifecycle::{Examined, examine};
+use nucleus_core::lifecycle::{Examined, Reading, examine};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::{Loaded, Request, SearchPath, load};
 
@@ -139,7 +139,7 @@ fn effective(invocation: &Invocation, matches: &ArgMatches) -> Result<Loaded, Fa
 
 /// The checked plan of a verb that takes the overriding options.
 fn examined(invocation: &Invocation, matches: &ArgMatches, registry: &Registry) -> Result<Examined, Failure> {
-    Ok(examine(&effective(invocation, matches)?, registry)?)
+    Ok(examine(&effective(invocation, matches)?, registry, Reading::Operator)?)
 }
 
 /// Prints a JSON document.

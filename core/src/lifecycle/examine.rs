@@ -3,14 +3,23 @@
 use nucleus_abi::{CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
 
 use crate::plan::{
-    CheckedRow, Decided, Enforcement, Plan, can_enforce, check, facts_for, needs, refusals, resolve, rows,
-    without_what_is_undermined,
+    CheckedRow, Decided, Enforcement, Plan, Row, can_enforce, check, facts_for, needs, refusals, resolve,
+    rows, without_what_is_undermined,
 };
 use crate::plugins::Registry;
 use crate::profile::{Loaded, Origin};
 
 /// The name under which a profile leaves the choice of the backend to the core.
 const AUTO: &str = "auto";
+
+/// Whose command line it is (DESIGN: two readings, never mixed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// The operator's: the profile says all.
+    Operator,
+    /// An engine's: its `config.json` says what is to run, and the profile bounds it.
+    Engine,
+}
 
 /// A plan, compared line by line with what its backend can enforce here.
 #[derive(Debug)]
@@ -21,6 +30,8 @@ pub struct Examined {
     pub client: Client,
     /// The plan's lines and what enforces each.
     pub rows: Vec<CheckedRow>,
+    /// Whose command line it is.
+    pub reading: Reading,
     /// What nobody enforces. Under `enforcement: strict` it refuses the start.
     pub refusals: Vec<Error>,
 }
@@ -29,8 +40,11 @@ impl Examined {
     /// Whether the container may start.
     ///
     /// # Errors
-    /// `capability-missing` under `strict`; several refusals stand in `also`.
+    /// `plan-invalid` when there is nothing to run; `capability-missing` under `strict`; several refusals stand in `also`.
     pub fn allow(&self) -> Result<()> {
+        if self.reading == Reading::Operator && self.plan.process.command.value.is_empty() {
+            return Err(no_command(&self.plan.process.command.origin));
+        }
         if self.refusals.is_empty() || self.plan.enforcement.value == Enforcement::Permissive {
             return Ok(());
         }
@@ -53,24 +67,42 @@ impl Examined {
 ///
 /// # Errors
 /// `plan-invalid`, `backend-not-found`, and what the backend says of its options.
-pub fn examine(loaded: &Loaded, registry: &Registry) -> Result<Examined> {
+pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading) -> Result<Examined> {
     let mut plan = resolve(loaded, &facts_for(&loaded.profile))?;
-    let lines = rows(&plan);
-    let asked = needs(&lines);
+    let asked = needs(&lines(&plan, reading));
     let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone() };
     let client = choose(&plan, registry, &request)?.clone();
     client.check_options(&CheckOptionsRequest { schema: SCHEMA, options: plan.options.clone() })?;
     if plan.backend.value == AUTO {
         plan.backend = Decided::new(client.description().id.clone(), Origin::BuiltIn("choice by rank"));
     }
-    let checked = check(rows(&plan), &without_what_is_undermined(&plan, client.report(&request)?));
+    let checked = check(lines(&plan, reading), &without_what_is_undermined(&plan, client.report(&request)?));
     let name = client.description().id.clone();
     let mut refused = refusals(&checked, &name, &[]);
     if !refused.is_empty() {
         // Only a refusal needs to know who else could do it.
         refused = refusals(&checked, &name, &able(registry, &request, &name));
     }
-    Ok(Examined { plan, client, rows: checked, refusals: refused })
+    Ok(Examined { plan, client, rows: checked, reading, refusals: refused })
+}
+
+/// The lines that concern a container: of an engine's, what the profile bounds and not what it would have run itself.
+fn lines(plan: &Plan, reading: Reading) -> Vec<Row> {
+    let mut lines = rows(plan);
+    if reading == Reading::Engine {
+        let others = ["workload.", "rootfs", "mounts.", "namespaces."];
+        let bounding = ["workload.rlimits.", "workload.oomScoreAdj", "rootfs.readonly"];
+        let begins = |row: &Row, names: &[&str]| names.iter().any(|name| row.field.starts_with(name));
+        lines.retain(|row| !begins(row, &others) || begins(row, &bounding) || row.value == "own");
+    }
+    lines
+}
+
+fn no_command(origin: &Origin) -> Error {
+    Error::new(ErrorCode::PlanInvalid, "make a plan of the profile")
+        .on(format!("`workload.command` ({origin})"))
+        .because("there is no command to run")
+        .hint("put it behind `--` on the command line, or name it in the profile as `workload.command`")
 }
 
 /// The backend that the plan names; under `auto` the best by rank that can enforce it all, or else the best.

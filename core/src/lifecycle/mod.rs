@@ -19,7 +19,7 @@ mod undo;
 mod update;
 
 pub use events::{Event, events, stats};
-pub use examine::{Examined, examine};
+pub use examine::{Examined, Reading, examine};
 pub use gc::{Collected, collect};
 pub use pause::{pause, resume};
 pub use processes::processes;

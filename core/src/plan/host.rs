@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::tighten::EngineFacts;
 use crate::profile::values::DeviceRef;
 use crate::profile::{Io, Namespaces, Profile, Seccomp, Terminal};
 
@@ -103,20 +104,30 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
     }
 }
 
-fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {
-    let own = |kind: &str| {
-        let file = match kind {
-            "mount" => "mnt",
-            "network" => "net",
-            other => other,
-        };
-        identity(Path::new("/proc/self/ns").join(file).as_path())
+/// Asks the host what bounding this `config.json` depends on.
+pub fn engine_facts(config: &serde_json::Value) -> EngineFacts {
+    let namespaces = config.pointer("/linux/namespaces").and_then(serde_json::Value::as_array);
+    let own = |entry: &serde_json::Value| {
+        let (kind, path) = (entry.get("type")?.as_str()?, entry.get("path")?.as_str()?);
+        is_own(kind, Path::new(path)).then(|| path.to_owned())
     };
+    EngineFacts { own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect() }
+}
+
+fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {
     let joined = namespaces.joined().into_iter();
-    joined
-        .filter(|(kind, path)| identity(path).is_some_and(|it| own(kind) == Some(it)))
-        .map(|(kind, _)| kind)
-        .collect()
+    joined.filter(|(kind, path)| is_own(kind, path)).map(|(kind, _)| kind).collect()
+}
+
+/// Whether a path leads to nucleus' own namespace of a kind.
+fn is_own(kind: &str, path: &Path) -> bool {
+    let file = match kind {
+        "mount" => "mnt",
+        "network" => "net",
+        other => other,
+    };
+    let own = identity(Path::new("/proc/self/ns").join(file).as_path());
+    identity(path).is_some_and(|it| own == Some(it))
 }
 
 /// Device and inode: two names of one namespace have the same, namespaces(7).

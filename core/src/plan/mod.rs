@@ -1,5 +1,6 @@
 //! Profile and host facts become a plan: what exactly will be, who decided each value, and what enforces it.
 
+mod bounds;
 mod check;
 mod decided;
 mod defaults;
@@ -8,11 +9,13 @@ mod landlock;
 mod resolve;
 mod rows;
 pub mod seccomp;
+pub mod tighten;
 mod types;
 
+pub use bounds::{Bound, Bounds, IoRateBound, LandlockBound, NetworkBound, ResourceBounds, Rlimit};
 pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, without_what_is_undermined};
 pub use decided::Decided;
-pub use host::{HostFacts, RuntimeEntry, RuntimeKind, facts_for};
+pub use host::{HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
 pub use resolve::resolve;
 pub use rows::{Row, rows};
 pub use types::*;

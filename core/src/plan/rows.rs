@@ -72,7 +72,9 @@ fn head(plan: &Plan, rows: &mut Rows) {
 
 fn process(plan: &Plan, rows: &mut Rows) {
     let process = &plan.process;
-    rows.push("workload.command", command(&process.command.value), &process.command.origin, &[]);
+    if !process.command.value.is_empty() {
+        rows.push("workload.command", command(&process.command.value), &process.command.origin, &[]);
+    }
     rows.push("workload.user", user(&process.user.value), &process.user.origin, &[Capability::User]);
     if !process.additional_groups.value.is_empty() {
         let groups = list(process.additional_groups.value.iter());

@@ -30,6 +30,7 @@ mod search;
 mod shape;
 mod suggest;
 mod syntax;
+mod system;
 mod tree;
 pub mod values;
 
@@ -41,3 +42,4 @@ pub use origin::Origin;
 pub use origins::Origins;
 pub use schema::schema;
 pub use search::SearchPath;
+pub use system::{ANNOTATION, AnnotationChoice, Engines, SYSTEM_CONFIG, SystemConfig};

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     PlanInvalid,
     /// The backend cannot enforce what the profile promises on this host.
     CapabilityMissing,
+    /// An engine asks for what the operator's profile does not allow.
+    ProfileRefuses,
     /// No backend of this name is registered.
     BackendNotFound,
     /// The backend, plugin or this release does not know the verb, field or value.
@@ -67,6 +69,7 @@ impl ErrorCode {
             Self::ProfileInvalid => "profile-invalid",
             Self::PlanInvalid => "plan-invalid",
             Self::CapabilityMissing => "capability-missing",
+            Self::ProfileRefuses => "profile-refuses",
             Self::BackendNotFound => "backend-not-found",
             Self::NotSupported => "not-supported",
             Self::HostUnfit => "host-unfit",

@@ -16,13 +16,6 @@ const DEFAULT: Origin = Origin::BuiltIn("default");
 impl Resolver<'_> {
     pub(super) fn process(&mut self) -> ProcessPlan {
         let workload = &self.profile.workload;
-        if workload.command.is_empty() {
-            self.mistake(
-                "/workload/command",
-                "there is no command to run",
-                "put it behind `--` on the command line, or name it in the profile as `workload.command`",
-            );
-        }
         let terminal = self.terminal();
         ProcessPlan {
             command: self.decided("/workload/command", workload.command.clone()),

@@ -20,7 +20,7 @@ mod workload;
 
 pub use mounts::{Access, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
-pub use network::{Network, NetworkMode};
+pub use network::{EngineNetwork, Network, NetworkMode};
 pub use resources::{Io, IoWeight, Resources};
 pub use rootfs::{DirectoryRootfs, HostRuntime, Rootfs};
 pub use security::{

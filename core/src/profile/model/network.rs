@@ -11,6 +11,19 @@ pub struct Network {
     pub mode: NetworkMode,
     /// The operator's consent to `mode: host`, which gives up the isolation of the network. Default: false.
     pub allow_host: bool,
+    /// Whether an engine may bring a network namespace that it prepared. Default: keep.
+    pub engine_network: EngineNetwork,
+}
+
+/// What becomes of a network namespace that an engine prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum EngineNetwork {
+    /// The container gets it.
+    Keep,
+    /// The container is refused: it may have a new one only.
+    Refuse,
 }
 
 /// Which network.

@@ -1,0 +1,133 @@
+//! An engine's `config.json` under an operator's profile: each field is tightened by one rule, or refused.
+//!
+//! The rules are a table in `docs/profile.md`, in the order of this module:
+//!
+//! | rule | fields |
+//! |---|---|
+//! | minimum | limits |
+//! | intersection | capabilities, system call filter, processors |
+//! | force | `noNewPrivileges`, read-only root, masks, mount flags, kernel parameters |
+//! | refuse | root, host namespaces, devices of the host, shared mounts, parameters of the host |
+//! | keep | program, environment, rootfs, hooks, annotations, the engine's network namespace |
+//!
+//! Pure: the raw document is patched where a rule says so, and everything else in it stays as the engine wrote it.
+
+mod devices;
+mod document;
+mod limits;
+mod mounts;
+mod namespaces;
+mod rights;
+mod root;
+mod seccomp;
+
+use nucleus_abi::{Error, ErrorCode, LandlockRule, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::document::Document;
+use super::bounds::Bounds;
+
+/// A field that the profile changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The field of `config.json`, as a path of keys.
+    pub field: String,
+    /// What the engine asked for.
+    pub from: Value,
+    /// What the container gets.
+    pub to: Value,
+    /// The profile's line that says so.
+    pub decided: String,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tightened {
+    /// What the profile changed.
+    pub changes: Vec<Change>,
+    /// What the profile does not allow and nobody could make smaller.
+    pub refusals: Vec<Error>,
+    /// Landlock rules for the container's processes.
+    pub landlock: Option<Vec<LandlockRule>>,
+}
+
+impl Tightened {
+    /// Whether the container may have what is left.
+    ///
+    /// # Errors
+    /// `profile-refuses`; several refusals stand in `also`.
+    pub fn allow(&self, bounds: &Bounds) -> Result<()> {
+        match self.refusals.as_slice() {
+            _ if !bounds.strict.value => Ok(()),
+            [] => Ok(()),
+            [one] => Err(one.clone()),
+            several => Err(Error::new(ErrorCode::ProfileRefuses, "give the engine what it asks for")
+                .on(format!("profile `{}`", bounds.profile.value))
+                .because(format!(
+                    "{} fields of config.json ask for what the profile does not allow",
+                    several.len()
+                ))
+                .and(several.to_vec())),
+        }
+    }
+
+    /// What `enforcement: permissive` lets pass, in words.
+    pub fn warnings(&self, bounds: &Bounds) -> Vec<String> {
+        if bounds.strict.value { Vec::new() } else { self.refusals.iter().map(ToString::to_string).collect() }
+    }
+}
+
+/// What the rules must know of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// The paths in `linux.namespaces` that lead to a namespace of nucleus itself: the host's, as far as it can tell.
+    pub own_namespaces: Vec<String>,
+}
+
+/// Tightens a `config.json`.
+///
+/// # Errors
+/// `config-invalid`, naming the field, where a field that a rule needs has not the type that the specification says.
+pub fn config(config: &mut Value, bounds: &Bounds, facts: &EngineFacts) -> Result<Tightened> {
+    let mut document = Document::new(config)?;
+    rights::process(&mut document, bounds)?;
+    root::tighten(&mut document, bounds)?;
+    mounts::tighten(&mut document, bounds)?;
+    namespaces::tighten(&mut document, bounds, facts)?;
+    devices::tighten(&mut document, bounds)?;
+    limits::tighten(&mut document, bounds, limits::Excess::Lowered)?;
+    seccomp::tighten(&mut document, bounds)?;
+    let landlock = mounts::landlock(&document, bounds);
+    let (changes, refusals) = document.into_parts();
+    Ok(Tightened { changes, refusals, landlock })
+}
+
+/// Tightens the `process` of an `exec`.
+///
+/// # Errors
+/// As for [`config`].
+pub fn process(process: &mut Value, bounds: &Bounds) -> Result<Tightened> {
+    let mut wrapped = serde_json::json!({ "process": process.take() });
+    let mut document = Document::new(&mut wrapped)?;
+    rights::process(&mut document, bounds)?;
+    let (changes, refusals) = document.into_parts();
+    *process = wrapped["process"].take();
+    Ok(Tightened { changes, refusals, landlock: None })
+}
+
+/// Holds the `resources` of an `update` to the bounds: what exceeds one is refused, for whoever updates wants to know.
+///
+/// # Errors
+/// As for [`config`].
+pub fn resources(resources: &Value, bounds: &Bounds) -> Result<Tightened> {
+    let mut wrapped = serde_json::json!({ "linux": { "resources": resources } });
+    let mut document = Document::new(&mut wrapped)?;
+    limits::tighten(&mut document, bounds, limits::Excess::Refused)?;
+    devices::rules(&mut document, bounds)?;
+    let (changes, refusals) = document.into_parts();
+    Ok(Tightened { changes, refusals, landlock: None })
+}
+
+#[cfg(test)]
+mod tests;

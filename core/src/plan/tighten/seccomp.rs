@@ -1,0 +1,141 @@
+//! `linux.seccomp`: what both filters allow, as one document that any backend can take.
+//!
+//! The profile's filter is a list of what is allowed. Of the engine's rules those stay that allow no more; where the
+//! two put different conditions on one call, and neither contains the other, the call is denied.
+
+use nucleus_abi::Result;
+use serde_json::{Map, Value, json};
+
+use super::document::{Document, invalid};
+use crate::plan::bounds::Bounds;
+
+const FIELD: &str = "linux.seccomp";
+const ALLOW: &str = "SCMP_ACT_ALLOW";
+/// Actions that let the call through.
+const LETS: [&str; 2] = [ALLOW, "SCMP_ACT_LOG"];
+
+pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
+    let Some(bound) = &bounds.seccomp else { return Ok(()) };
+    let filter = match document.get(FIELD) {
+        None => bound.value.clone(),
+        Some(engine) => intersection(&bound.value, engine)?,
+    };
+    document.set(FIELD, filter, &bound.decided)
+}
+
+/// One rule for one call.
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    name: String,
+    action: String,
+    /// Conditions, all of which must hold.
+    conditions: Vec<Value>,
+    /// The rule as it stands, with this one name.
+    source: Map<String, Value>,
+}
+
+impl Rule {
+    fn lets(&self) -> bool {
+        LETS.contains(&self.action.as_str())
+    }
+}
+
+pub(super) fn intersection(profile: &Value, engine: &Value) -> Result<Value> {
+    let (ours, theirs) = (rules(profile)?, rules(engine)?);
+    let lets = |filter| LETS.contains(&action(filter, "defaultAction").unwrap_or(ALLOW));
+    let kept = match (lets(profile), lets(engine)) {
+        (false, false) => with_denials(&ours, theirs.iter().flat_map(|rule| within(rule, &ours)).collect()),
+        (false, true) => with_denials(&ours, what_is_not_denied(&ours, &theirs)),
+        (true, _) => without_the_denied(&ours, theirs),
+    };
+    let mut result = engine.as_object().cloned().unwrap_or_default();
+    if !lets(profile) {
+        for key in ["defaultAction", "defaultErrnoRet"] {
+            match profile.get(key) {
+                Some(value) => result.insert(key.to_owned(), value.clone()),
+                None => result.remove(key),
+            };
+        }
+    }
+    if let Some(architectures) = profile.get("architectures") {
+        result.insert("architectures".to_owned(), architectures_of_both(architectures, engine));
+    }
+    result.insert("syscalls".to_owned(), kept.into_iter().map(|rule| Value::Object(rule.source)).collect());
+    Ok(Value::Object(result))
+}
+
+/// The engine's filter says what is denied: all that it does not speak of is allowed as far as the profile allows it. A
+/// call that is denied under conditions would have to be allowed under their contrary: it is denied.
+fn what_is_not_denied(ours: &[Rule], theirs: &[Rule]) -> Vec<Rule> {
+    let speaks = |rules: &[Rule], name: &str| rules.iter().any(|rule| rule.name == name);
+    let kept = theirs.iter().flat_map(|rule| within(rule, ours));
+    let kept = kept.filter(|rule| rule.lets() || !speaks(ours, &rule.name));
+    kept.chain(ours.iter().filter(|rule| rule.lets() && !speaks(theirs, &rule.name)).cloned()).collect()
+}
+
+/// A denial of the profile's own has an error number that programs rely on (ENOSYS for clone3).
+fn with_denials(ours: &[Rule], mut kept: Vec<Rule>) -> Vec<Rule> {
+    let denied: Vec<&Rule> = ours.iter().filter(|rule| !rule.lets()).collect();
+    kept.retain(|rule| rule.lets() || !denied.iter().any(|known| known.name == rule.name));
+    kept.extend(denied.into_iter().cloned());
+    kept
+}
+
+/// The profile's filter says what is denied: the engine's rules, without those that allow it.
+fn without_the_denied(ours: &[Rule], theirs: Vec<Rule>) -> Vec<Rule> {
+    let denied: Vec<&Rule> = ours.iter().filter(|rule| !rule.lets()).collect();
+    let is_denied = |name: &str| denied.iter().any(|rule| rule.name == name);
+    let kept = theirs.into_iter().filter(|rule| !is_denied(&rule.name));
+    kept.chain(denied.iter().map(|rule| (*rule).clone())).collect()
+}
+
+/// What remains of an engine's rule.
+fn within(rule: &Rule, ours: &[Rule]) -> Vec<Rule> {
+    // A rule that denies, kills or notifies gives nothing.
+    if !rule.lets() {
+        return vec![rule.clone()];
+    }
+    let same: Vec<&Rule> = ours.iter().filter(|known| known.name == rule.name && known.lets()).collect();
+    let contains = |outer: &Rule, inner: &Rule| {
+        outer.conditions.iter().all(|condition| inner.conditions.contains(condition))
+    };
+    if same.iter().any(|known| contains(known, rule)) {
+        return vec![rule.clone()];
+    }
+    // Every condition of the engine's stands in these too: they allow less than it.
+    same.into_iter().filter(|known| contains(rule, known)).cloned().collect()
+}
+
+fn architectures_of_both(profile: &Value, engine: &Value) -> Value {
+    match (profile.as_array(), engine.get("architectures").and_then(Value::as_array)) {
+        (Some(ours), Some(theirs)) => ours.iter().filter(|name| theirs.contains(name)).cloned().collect(),
+        _ => profile.clone(),
+    }
+}
+
+fn rules(filter: &Value) -> Result<Vec<Rule>> {
+    let list = match filter.get("syscalls") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(list) => list.as_array().ok_or_else(|| invalid(format!("{FIELD}.syscalls"), "is not a list"))?,
+    };
+    let mut rules = Vec::new();
+    for (index, entry) in list.iter().enumerate() {
+        let wrong = |key: &str| {
+            invalid(format!("{FIELD}.syscalls[{index}].{key}"), "is missing or of the wrong type")
+        };
+        let source = entry.as_object().ok_or_else(|| wrong("names"))?;
+        let action = action(entry, "action").ok_or_else(|| wrong("action"))?.to_owned();
+        let conditions = entry.get("args").and_then(Value::as_array).cloned().unwrap_or_default();
+        for name in entry.get("names").and_then(Value::as_array).ok_or_else(|| wrong("names"))? {
+            let name = name.as_str().ok_or_else(|| wrong("names"))?.to_owned();
+            let mut source = source.clone();
+            source.insert("names".to_owned(), json!([name]));
+            rules.push(Rule { name, action: action.clone(), conditions: conditions.clone(), source });
+        }
+    }
+    Ok(rules)
+}
+
+fn action<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
+    value.get(key).and_then(Value::as_str)
+}
