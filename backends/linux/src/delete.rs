@@ -41,6 +41,8 @@ fn end(record: &Record, request: &ContainerRequest) -> Result<()> {
             }
             _ => {}
         }
+        // Frozen in cgroup v1, it would wait for ever.
+        cgroups::let_die(&record.cgroups)?;
         first.wait_over(None).or_fail("wait for the killed container", &request.id)?;
         // Reaped if it is ours; if it is another process's child, that one does it.
         let _ = first.try_wait();

@@ -2,13 +2,16 @@
 
 use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result};
 
-use crate::cgroups::Freezer;
+use crate::cgroups::{self, Freezer};
 use crate::fault::OrFail;
 use crate::identity;
 use crate::record::Record;
 
 pub(crate) fn pause(request: &ContainerRequest) -> Result<Done> {
-    let record = running(request, "pause the container")?;
+    let mut record = running(request, "pause the container")?;
+    if Freezer::of(&record.cgroups).is_none() {
+        cgroups::add_late(&mut record, &request.directory, "freezer")?;
+    }
     let freezer = Freezer::of(&record.cgroups).ok_or_else(|| no_freezer(request))?;
     freezer.freeze()?;
     Ok(Done::default())

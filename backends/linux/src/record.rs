@@ -23,11 +23,19 @@ pub(crate) struct Record {
     pub(crate) own_pid_namespace: bool,
     /// Its groups, one for each hierarchy.
     pub(crate) cgroups: Vec<PathBuf>,
+    /// Groups that may be made later; the ledger names them already.
+    #[serde(default)]
+    pub(crate) later: Vec<PathBuf>,
 }
 
 impl Record {
-    pub(crate) fn new(process: Process, own_pid_namespace: bool, cgroups: Vec<PathBuf>) -> Self {
-        Self { version: VERSION, process, own_pid_namespace, cgroups }
+    pub(crate) fn new(
+        process: Process,
+        own_pid_namespace: bool,
+        cgroups: Vec<PathBuf>,
+        later: Vec<PathBuf>,
+    ) -> Self {
+        Self { version: VERSION, process, own_pid_namespace, cgroups, later }
     }
 
     /// Writes it with one write(2), so that a crash leaves all or nothing.
@@ -37,6 +45,17 @@ impl Record {
             serde_json::to_vec(self).map_err(io::Error::from).or_fail("write the record", path.display())?;
         let file = File::create_new(&path).and_then(|mut file| file.write_all(&text));
         file.or_fail("write the record", path.display())
+    }
+
+    /// Writes it anew, so that a reader sees the old one or the new one.
+    pub(crate) fn replace(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        let new = directory.join("backend.json.new");
+        let replace = || {
+            fs::write(&new, serde_json::to_vec(self)?)?;
+            fs::rename(&new, &path)
+        };
+        replace().or_fail("write the record", path.display())
     }
 
     /// Reads it; `None` if there is none, or only the trace of a crash before it was written.
@@ -87,8 +106,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_can_be_removed_twice() {
         let directory = directory("round");
-        let record = Record::new(Process { pid: 7, start_time: 8 }, true, vec!["/sys/fs/cgroup/x".into()]);
+        let record =
+            Record::new(Process { pid: 7, start_time: 8 }, true, vec!["/sys/fs/cgroup/x".into()], Vec::new());
         record.write(&directory).unwrap();
+        record.replace(&directory).unwrap();
         assert_eq!(Record::read(&directory).unwrap(), Some(record));
         Record::remove(&directory).unwrap();
         Record::remove(&directory).unwrap();

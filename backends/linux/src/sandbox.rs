@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 
 use nucleus_abi::{Descriptors, Effect, Error, Ledger, Process, Reply, Result, SandboxReply, SandboxRequest};
 use nucleus_sys::Pid;
@@ -31,7 +32,8 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let kill_by = kill_by(&configuration);
     let groups = cgroups::groups(request.cgroup.as_ref(), &configuration.limits, kill_by)?;
     let mut ledger = ledger(request, descriptors)?;
-    record_groups(&mut ledger, &groups)?;
+    let later = cgroups::possible_later(request.cgroup.as_ref(), &groups);
+    record_groups(&mut ledger, &groups, &later)?;
     let gates = gate::Ends::make(request.id.as_str())?;
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
     let unified = make_unified(&groups)?;
@@ -49,7 +51,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let (outer, inner) = gates.both();
     let process = equip(child.get(), &configuration, &groups, &outer)?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
-    Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups))
+    Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later)
         .write(&request.directory)?;
     hand_over(&inner, process, configuration.warnings, child, failure.as_fd())?;
     Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
@@ -69,11 +71,12 @@ fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledg
     Ok(Ledger::new(File::from(ledger.or_fail("duplicate the ledger", request.id.as_str())?)))
 }
 
-fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
-    if groups.is_empty() {
+fn record_groups(ledger: &mut Ledger, groups: &[Group], later: &[PathBuf]) -> Result<()> {
+    let directories = [&cgroups::directories(groups), later].concat();
+    if directories.is_empty() {
         return Ok(());
     }
-    let effect = Effect::Cgroup { directories: cgroups::directories(groups) };
+    let effect = Effect::Cgroup { directories };
     ledger.record(&effect).or_fail("write the ledger", "the container's cgroups")
 }
 

@@ -9,7 +9,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::pidfd::PidFd;
 use crate::procfs::{ProcBase, ProcFs};
-use crate::syscall::check;
+use crate::syscall::{check, check_descriptor};
 
 /// One kind of namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -186,6 +186,15 @@ pub fn kind_of(namespace: BorrowedFd<'_>) -> io::Result<Namespace> {
         .ok_or_else(|| rustix::io::Errno::INVAL.into())
 }
 
+/// Opens the pid or user namespace in which this one was made.
+///
+/// Errors: EPERM if it lies outside of the caller's own.
+pub fn parent(namespace: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&namespace);
+    // SAFETY: NS_GET_PARENT takes no argument and returns a new descriptor (ioctl_ns(2)).
+    unsafe { check_descriptor(libc::c_long::from(libc::ioctl(raw, libc::NS_GET_PARENT))) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +208,27 @@ mod tests {
             let fd = open(&proc, ProcBase::Itself, kind).unwrap();
             assert_eq!(kind_of(fd.as_fd()).unwrap(), kind);
         }
+    }
+
+    #[test]
+    fn a_new_pid_namespace_lies_below_its_makers_and_that_below_nothing_visible() {
+        in_child(|| {
+            let proc = ProcFs::open().unwrap();
+            let own = open(&proc, ProcBase::Itself, Namespace::Pid).unwrap();
+            unshare(NamespaceSet::PID).unwrap();
+            // SAFETY: the child of a process of one thread blocks until it is killed.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: as above.
+                unsafe { libc::pause() };
+            }
+            let child = rustix::process::Pid::from_raw(child).unwrap();
+            let below = open(&proc, ProcBase::Process(child), Namespace::Pid).unwrap();
+            let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
+            assert_eq!(inode(&parent(below.as_fd()).unwrap()), inode(&own));
+            assert_eq!(parent(own.as_fd()).unwrap_err().raw_os_error(), Some(libc::EPERM));
+            rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+        });
     }
 
     #[test]

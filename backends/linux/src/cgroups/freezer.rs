@@ -33,6 +33,17 @@ pub(crate) fn is_frozen(directories: &[PathBuf]) -> Result<bool> {
     }
 }
 
+/// Lets killed processes of a paused container die. cgroup v2 kills what is frozen by itself; in v1 it waits for the thaw.
+///
+/// # Errors
+/// What writing the freezer's file reports.
+pub(crate) fn let_die(directories: &[PathBuf]) -> Result<()> {
+    match Freezer::of(directories) {
+        Some(freezer) if freezer.version == Version::V1 && freezer.is_frozen()? => freezer.thaw(),
+        _ => Ok(()),
+    }
+}
+
 impl<'a> Freezer<'a> {
     /// The freezer among a container's groups. On a hybrid host it is that of v1, as for every other runtime there.
     pub(crate) fn of(directories: &'a [PathBuf]) -> Option<Self> {

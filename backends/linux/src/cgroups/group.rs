@@ -9,7 +9,7 @@ use nucleus_sys::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::layout::Hierarchy;
-use super::{Controller, Setting, v1, v2};
+use super::{Controller, Setting, freezer, layout, members, v1, v2};
 use crate::config::Limits;
 use crate::fault::{OrFail, explain};
 
@@ -28,7 +28,19 @@ pub(crate) struct Group {
     place: PathBuf,
     directory: PathBuf,
     controllers: Vec<Controller>,
+    /// Controllers of v2 that are switched on where the host lets us, though no limit needs them.
+    welcome: Vec<Controller>,
+    existing: Existing,
     settings: Vec<Setting>,
+}
+
+/// What becomes of a directory that is there before we make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    /// It is another's.
+    Refused,
+    /// The engine made it, or an earlier try of ours did.
+    Taken,
 }
 
 /// A group that exists.
@@ -47,6 +59,8 @@ impl Group {
             place,
             directory,
             controllers: controller.into_iter().collect(),
+            welcome: Vec::new(),
+            existing: Existing::Refused,
             settings: Vec::new(),
         }
     }
@@ -57,6 +71,10 @@ impl Group {
 
     pub(super) fn add(&mut self, controller: Controller) {
         self.controllers.push(controller);
+    }
+
+    pub(super) fn welcome(&mut self, controllers: Vec<Controller>) {
+        self.welcome = controllers;
     }
 
     pub(super) fn set(&mut self, limits: &Limits) -> Result<()> {
@@ -85,6 +103,32 @@ impl Group {
         }
     }
 
+    /// An engine may have made the group before. It must be nobody's: two containers in one group would share limits and be
+    /// killed together, and in a frozen one the first process would never run (as runc has it).
+    pub(super) fn take_over(&mut self) -> Result<()> {
+        self.existing = Existing::Taken;
+        let directory = std::slice::from_ref(&self.directory);
+        let refused = |cause: String| {
+            Error::new(ErrorCode::ContainerExists, "take over the container's cgroup")
+                .on(self.directory.display())
+                .because(cause)
+                .hint("give the container a `cgroupsPath` of its own")
+        };
+        if rustix::fs::access(&self.directory, rustix::fs::Access::EXISTS) == Err(Errno::NOENT) {
+            return Ok(());
+        }
+        match members::pids(directory)?.as_slice() {
+            [] if freezer::is_frozen(directory)? => Err(refused("it is frozen".to_owned())),
+            [] => Ok(()),
+            [first, ..] => Err(refused(format!("process {} stands in it", first.as_raw_nonzero()))),
+        }
+    }
+
+    /// Whether it is the group of a host that has cgroup v2 alone.
+    pub(super) fn is_unified(&self) -> bool {
+        self.version() == Version::V2 && self.hierarchy.mount == Path::new(layout::STANDARD)
+    }
+
     pub(crate) fn version(&self) -> Version {
         self.hierarchy.version
     }
@@ -98,13 +142,21 @@ impl Group {
         self.hierarchy.mount.file_name()?.to_str()
     }
 
+    /// As [`Self::make`], also where an earlier try left the directory.
+    pub(super) fn make_or_open(mut self) -> Result<Made> {
+        self.existing = Existing::Taken;
+        self.make()
+    }
+
     /// Makes the directory and sets its limits. The ledger must hold the directory already.
     pub(crate) fn make(&self) -> Result<Made> {
         match self.version() {
             Version::V1 => v1::make_parents(&self.hierarchy.mount, &self.place, &self.controllers)?,
-            Version::V2 => v2::make_parents(&self.hierarchy.mount, &self.place, &self.controllers)?,
+            Version::V2 => {
+                v2::make_parents(&self.hierarchy.mount, &self.place, &self.controllers, &self.welcome)?;
+            }
         }
-        let made = make_directory(&self.directory)?;
+        let made = make_directory(&self.directory, self.existing)?;
         if self.version() == Version::V1 && self.controllers.contains(&Controller::Cpuset) {
             v1::inherit_cpuset(&self.directory)?;
         }
@@ -113,9 +165,12 @@ impl Group {
     }
 }
 
-fn make_directory(path: &Path) -> Result<Made> {
+fn make_directory(path: &Path, existing: Existing) -> Result<Made> {
     let step = "make the container's cgroup";
-    rustix::fs::mkdir(path, Mode::from(0o755)).or_fail(step, path.display())?;
+    match rustix::fs::mkdir(path, Mode::from(0o755)) {
+        Err(Errno::EXIST) if existing == Existing::Taken => {}
+        result => result.or_fail(step, path.display())?,
+    }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty()).or_fail(step, path.display())?;
     Ok(Made { directory, path: path.to_owned() })

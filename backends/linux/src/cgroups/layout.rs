@@ -7,7 +7,7 @@ use nucleus_abi::{Error, ErrorCode, Result};
 
 use super::{Controller, KillBy, Version};
 
-const STANDARD: &str = "/sys/fs/cgroup";
+pub(super) const STANDARD: &str = "/sys/fs/cgroup";
 const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
@@ -18,11 +18,14 @@ pub(crate) struct Hierarchy {
     pub(crate) mount: PathBuf,
 }
 
+/// A mounted hierarchy and the controllers that it has, by their names in its version; a named one has `name=…`.
+type Mounted = (Hierarchy, Vec<String>);
+
 /// The hierarchies of this host. The standard places are asked directly; `/proc/self/mountinfo`, which may be long on a
 /// busy host, is read only if they don't answer.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    mountinfo: OnceCell<Vec<(Hierarchy, Vec<String>)>>,
+    mountinfo: OnceCell<Vec<Mounted>>,
     unified: OnceCell<bool>,
 }
 
@@ -39,16 +42,13 @@ impl Layout {
         if self.is_unified() {
             return Ok(Hierarchy { version: Version::V2, mount: STANDARD.into() });
         }
+        // What was read once is asked first: a controller's own name may be a link to a hierarchy that it shares.
         let standard = Path::new(STANDARD).join(controller.v1_name());
-        if is_of_type(&standard, CGROUP_SUPER_MAGIC) {
+        if self.mountinfo.get().is_none() && is_of_type(&standard, CGROUP_SUPER_MAGIC) {
             return Ok(Hierarchy { version: Version::V1, mount: standard });
         }
         let elsewhere = self.mounted().iter().find(|(hierarchy, controllers)| {
-            let name = match hierarchy.version {
-                Version::V1 => controller.v1_name(),
-                Version::V2 => controller.name(),
-            };
-            controllers.iter().any(|one| one == name)
+            controllers.iter().any(|one| one == controller.name_in(hierarchy.version))
         });
         elsewhere.map(|(hierarchy, _)| hierarchy.clone()).ok_or_else(|| {
             Error::new(ErrorCode::HostUnfit, "limit the container's resources")
@@ -56,6 +56,11 @@ impl Layout {
                 .because("it is not mounted on this host")
                 .hint(format!("mount a cgroup hierarchy that has it below {STANDARD}, or drop the limit"))
         })
+    }
+
+    /// Every hierarchy of the host, once, with its controllers.
+    pub(super) fn all(&self) -> &[Mounted] {
+        self.mounted()
     }
 
     /// The hierarchy for a group without limits: on v2 always, so that the container sees a cgroup of its own; on v1
@@ -71,10 +76,20 @@ impl Layout {
         *self.unified.get_or_init(|| is_of_type(Path::new(STANDARD), CGROUP2_SUPER_MAGIC))
     }
 
-    fn mounted(&self) -> &[(Hierarchy, Vec<String>)] {
+    fn mounted(&self) -> &[Mounted] {
         self.mountinfo.get_or_init(|| {
             let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-            let mut found: Vec<_> = text.lines().filter_map(hierarchy).collect();
+            let mut found: Vec<Mounted> = Vec::new();
+            for (hierarchy, controllers) in text.lines().filter_map(hierarchy) {
+                // The same hierarchy may be mounted at several places.
+                let known = |(other, others): &Mounted| {
+                    other.version == hierarchy.version
+                        && (hierarchy.version == Version::V2 || *others == controllers)
+                };
+                if !found.iter().any(known) {
+                    found.push((hierarchy, controllers));
+                }
+            }
             for (hierarchy, controllers) in &mut found {
                 if hierarchy.version == Version::V2 {
                     *controllers = available(&hierarchy.mount);
@@ -104,9 +119,15 @@ fn hierarchy(line: &str) -> Option<(Hierarchy, Vec<String>)> {
         _ => return None,
     };
     let mount = PathBuf::from(unescape(before.split(' ').nth(4)?));
-    let controllers = after.nth(1)?.split(',').map(str::to_owned).collect();
+    let is_controller =
+        |option: &&str| !GENERAL_OPTIONS.contains(option) && !option.starts_with("release_agent=");
+    let controllers = after.nth(1)?.split(',').filter(is_controller).map(str::to_owned).collect();
     Some((Hierarchy { version, mount }, controllers))
 }
+
+/// Options of a cgroup v1 mount that name no controller (kernel/cgroup/cgroup-v1.c, `cgroup1_fs_parameters`).
+const GENERAL_OPTIONS: [&str; 8] =
+    ["rw", "ro", "all", "none", "clone_children", "cpuset_v2_mode", "noprefix", "xattr"];
 
 /// mountinfo writes space, tab, newline and backslash as octal escapes.
 fn unescape(text: &str) -> String {
@@ -125,7 +146,10 @@ mod tests {
         let (hierarchy, controllers) = hierarchy(line).unwrap();
         assert_eq!(hierarchy.mount, Path::new("/mnt/my cgroups/cpu"));
         assert_eq!(hierarchy.version, Version::V1);
-        assert_eq!(controllers, ["rw", "cpu", "cpuacct"]);
+        assert_eq!(controllers, ["cpu", "cpuacct"]);
+        let line =
+            "40 31 0:37 / /sys/fs/cgroup/systemd ro - cgroup cgroup rw,xattr,release_agent=/x,name=systemd";
+        assert_eq!(super::hierarchy(line).unwrap().1, ["name=systemd"]);
     }
 
     #[test]

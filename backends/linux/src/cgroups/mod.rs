@@ -5,22 +5,25 @@
 
 mod freezer;
 mod group;
+mod late;
 mod layout;
 mod members;
+mod place;
 mod v1;
 mod v2;
 
 use std::path::PathBuf;
 
-use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Result};
+use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
 
 use crate::config::Limits;
 use crate::fault::unsupported;
 
-pub(crate) use freezer::{Freezer, is_frozen};
+pub(crate) use freezer::{Freezer, is_frozen, let_die};
 pub(crate) use group::{Group, Made, Version, enter};
+pub(crate) use late::{add as add_late, possible as possible_later};
 pub(crate) use layout::Layout;
-pub(crate) use members::{kill_all, open_members};
+pub(crate) use members::{kill_all, kill_at_once, open_members, pids};
 pub(crate) use v2::obstacle;
 
 /// A controller, by its name in cgroup v2.
@@ -43,6 +46,13 @@ impl Controller {
             Self::Cpuset => "cpuset",
             Self::Pids => "pids",
             Self::Io => "io",
+        }
+    }
+
+    pub(crate) const fn name_in(self, version: Version) -> &'static str {
+        match version {
+            Version::V1 => self.v1_name(),
+            Version::V2 => self.name(),
         }
     }
 
@@ -96,8 +106,12 @@ pub(crate) fn groups(
             }
         };
     };
+    place::check(&placement.path)?;
     let layout = Layout::of_host();
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups = match placement.hierarchies {
+        Hierarchies::Needed => Vec::new(),
+        Hierarchies::All => place::everywhere(&layout, &placement.path),
+    };
     for controller in needed {
         let hierarchy = layout.find(controller)?;
         match groups.iter_mut().find(|group| group.is_in(&hierarchy)) {
@@ -112,11 +126,16 @@ pub(crate) fn groups(
         group.set(limits)?;
     }
     refuse_unapplied_files(limits, &groups)?;
-    groups.iter().try_for_each(Group::refuse_existing)?;
+    for group in &mut groups {
+        match placement.hierarchies {
+            Hierarchies::Needed => group.refuse_existing()?,
+            Hierarchies::All => group.take_over()?,
+        }
+    }
     Ok(groups)
 }
 
-/// The groups' directories, for the ledger.
+/// The groups' directories.
 pub(crate) fn directories(groups: &[Group]) -> Vec<PathBuf> {
     groups.iter().map(|group| group.directory().to_owned()).collect()
 }

@@ -121,17 +121,29 @@ fn io(io: &Io) -> Vec<Setting> {
 }
 
 /// Makes the directories above the container's and hands the controllers down to them. Only what is needed is switched
-/// on: each controller costs every group below.
-pub(super) fn make_parents(mount: &Path, place: &Path, controllers: &[Controller]) -> Result<()> {
+/// on, for each controller costs every group below; and what is welcome, where nothing stands in its way.
+pub(super) fn make_parents(
+    mount: &Path,
+    place: &Path,
+    controllers: &[Controller],
+    welcome: &[Controller],
+) -> Result<()> {
+    let hand_down = |directory: &Path| {
+        enable(directory, controllers)?;
+        for controller in welcome {
+            let _ = enable(directory, &[*controller]);
+        }
+        Ok(())
+    };
     let mut directory = mount.to_owned();
-    enable(&directory, controllers)?;
+    hand_down(&directory)?;
     for name in place.parent().into_iter().flatten() {
         directory.push(name);
         match rustix::fs::mkdir(&directory, Mode::from(0o755)) {
             Err(Errno::EXIST) => {}
             result => result.or_fail("make a cgroup for containers", directory.display())?,
         }
-        enable(&directory, controllers)?;
+        hand_down(&directory)?;
     }
     Ok(())
 }

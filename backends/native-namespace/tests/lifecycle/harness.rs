@@ -55,6 +55,9 @@ pub(crate) struct Bundle {
     pub(crate) config: Value,
     pub(crate) beyond: Beyond,
     pub(crate) cgroup: bool,
+    pub(crate) hierarchies: Hierarchies,
+    /// Where the groups are to be, instead of at a place of this bundle's own.
+    pub(crate) place: Option<PathBuf>,
     pub(crate) rootfs: Option<OwnedFd>,
 }
 
@@ -81,7 +84,15 @@ impl Bundle {
             symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
         }
         fs::create_dir(directory.join("state")).unwrap();
-        Self { directory, config: config(script), beyond: Beyond::default(), cgroup: true, rootfs: None }
+        Self {
+            directory,
+            config: config(script),
+            beyond: Beyond::default(),
+            cgroup: true,
+            hierarchies: Hierarchies::Needed,
+            place: None,
+            rootfs: None,
+        }
     }
 
     pub(crate) fn rootfs(&self) -> PathBuf {
@@ -127,8 +138,8 @@ impl Bundle {
             config: serde_json::value::to_raw_value(&self.config).unwrap(),
             options: Value::Null,
             cgroup: self.cgroup.then(|| CgroupPlacement {
-                path: format!("/nucleus-test/{id}").into(),
-                hierarchies: Hierarchies::Needed,
+                path: self.place.clone().unwrap_or_else(|| format!("/nucleus-test/{id}").into()),
+                hierarchies: self.hierarchies,
                 manager: CgroupManager::Cgroupfs,
             }),
             beyond: self.beyond.clone(),

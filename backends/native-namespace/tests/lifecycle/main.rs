@@ -1,5 +1,6 @@
 //! Containers through the whole protocol: sandbox, create, start, wait, delete.
 
+mod cgroups;
 mod harness;
 mod isolation;
 mod joining;

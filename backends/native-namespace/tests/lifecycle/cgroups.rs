@@ -1,0 +1,246 @@
+//! The container's groups: where they stand, pause and resume, killing, listing.
+
+use std::fs::{self, File};
+use std::io::{PipeReader, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{ErrorCode, Hierarchies, SCHEMA, SignalRequest, SignalTarget, Status};
+use serde_json::json;
+
+use crate::harness::{Bundle, Container, alone, client, exists};
+
+fn everywhere(script: &str) -> Bundle {
+    let mut bundle = Bundle::new(script);
+    bundle.hierarchies = Hierarchies::All;
+    bundle
+}
+
+/// A container that runs, and has said its first word.
+fn started(bundle: &Bundle) -> (Container<'_>, PipeReader) {
+    let (mut words, out) = std::io::pipe().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let container = bundle.create([null.as_fd(), out.as_fd(), null.as_fd()]).unwrap();
+    drop(out);
+    container.start().unwrap();
+    words.read_exact(&mut [0; 1]).unwrap();
+    (container, words)
+}
+
+fn signal(bundle: &Bundle, signal: i32, target: SignalTarget) {
+    let request = SignalRequest {
+        schema: SCHEMA,
+        id: bundle.id().parse().unwrap(),
+        directory: bundle.state_directory(),
+        signal,
+        target,
+    };
+    client().signal(&request).unwrap();
+}
+
+fn pids(bundle: &Bundle) -> Vec<u32> {
+    client().processes(&bundle.request()).unwrap().pids
+}
+
+/// Mount points of all hierarchies, each once.
+fn hierarchies() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let is_cgroup = |line: &&str| matches!(line.split(' ').nth(2), Some("cgroup" | "cgroup2"));
+    mounts.lines().filter(is_cgroup).map(|line| line.split(' ').nth(1).unwrap().into()).collect()
+}
+
+/// Where a process stands: one line of `/proc/<pid>/cgroup` for each hierarchy.
+fn places(pid: u32) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    text.lines().map(|line| line.splitn(3, ':').nth(2).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_engines_container_stands_in_every_hierarchy() {
+    alone(|| {
+        let bundle = everywhere("echo; sleep 1000");
+        let (container, _words) = started(&bundle);
+        let place = format!("/nucleus-test/{}", bundle.id());
+        for mount in hierarchies() {
+            assert!(exists(&mount.join(place.trim_start_matches('/'))), "{}", mount.display());
+        }
+        for pid in pids(&bundle) {
+            assert!(places(pid).iter().all(|found| *found == place), "{:?}", places(pid));
+        }
+        container.delete();
+    });
+}
+
+#[test]
+fn an_engines_group_may_be_there_already_if_it_is_empty() {
+    alone(|| {
+        let bundle = everywhere("echo; sleep 1000");
+        let group = hierarchies()[0].join("nucleus-test").join(bundle.id());
+        fs::create_dir_all(group.join("below")).unwrap();
+        let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        fs::write(group.join("below/cgroup.procs"), stranger.id().to_string()).unwrap();
+        let error = bundle.refused();
+        assert_eq!(error.code, ErrorCode::ContainerExists);
+        assert!(error.to_string().contains(&format!("process {}", stranger.id())), "{error}");
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        while fs::remove_dir(group.join("below")).is_err() {
+            std::thread::yield_now();
+        }
+        let (container, _words) = started(&bundle);
+        container.delete();
+    });
+}
+
+#[test]
+fn an_engines_group_that_is_frozen_is_refused() {
+    alone(|| {
+        let bundle = everywhere("true");
+        for (mount, file, on, off) in [
+            ("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
+            ("/sys/fs/cgroup", "cgroup.freeze", "1", "0"),
+        ] {
+            let group = Path::new(mount).join("nucleus-test").join(bundle.id());
+            if !Path::new(mount).join("cgroup.procs").exists() {
+                continue;
+            }
+            fs::create_dir_all(&group).unwrap();
+            fs::write(group.join(file), on).unwrap();
+            let error = bundle.refused();
+            fs::write(group.join(file), off).unwrap();
+            assert!(error.to_string().contains("frozen"), "{error}");
+            fs::remove_dir(&group).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_place_outside_of_the_hierarchies_is_refused() {
+    alone(|| {
+        let mut bundle = everywhere("true");
+        bundle.place = Some("/nucleus-test/../..".into());
+        let error = bundle.refused();
+        assert!(error.to_string().contains("linux.cgroupsPath"), "{error}");
+    });
+}
+
+/// Counts up while it runs, in a file that is looked at from outside.
+const COUNTER: &str = "echo; while :; do echo x >> /data/count; done";
+
+fn count(bundle: &Bundle) -> u64 {
+    fs::metadata(bundle.rootfs().join("data/count")).map_or(0, |file| file.len())
+}
+
+fn stands_still(bundle: &Bundle) {
+    let before = count(bundle);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(count(bundle), before, "nothing is written while it is paused");
+}
+
+fn moves(bundle: &Bundle) {
+    let before = count(bundle);
+    while count(bundle) == before {
+        std::thread::yield_now();
+    }
+}
+
+fn pauses_and_resumes(bundle: &Bundle) {
+    let (container, _words) = started(bundle);
+    moves(bundle);
+    client().pause(&bundle.request()).unwrap();
+    assert_eq!(container.state().status, Status::Paused);
+    stands_still(bundle);
+    client().pause(&bundle.request()).unwrap();
+    client().resume(&bundle.request()).unwrap();
+    assert_eq!(container.state().status, Status::Running);
+    moves(bundle);
+    assert_eq!(client().resume(&bundle.request()).unwrap_err().code, ErrorCode::WrongState);
+    container.delete();
+    assert_eq!(client().pause(&bundle.request()).unwrap_err().code, ErrorCode::WrongState);
+}
+
+#[test]
+fn an_engines_container_pauses_and_resumes() {
+    alone(|| pauses_and_resumes(&everywhere(COUNTER)));
+}
+
+#[test]
+fn a_container_without_a_freezer_gets_one_at_its_first_pause() {
+    alone(|| {
+        let bundle = Bundle::new(COUNTER);
+        pauses_and_resumes(&bundle);
+        let frozen =
+            |path: &PathBuf| exists(&path.join("freezer.state")) || exists(&path.join("cgroup.freeze"));
+        assert!(bundle.cgroups().iter().any(frozen), "the ledger names the group that freezes");
+    });
+}
+
+#[test]
+fn a_container_without_any_group_is_paused_with_the_pid_namespaces_below_its_own() {
+    alone(|| {
+        let bundle = Bundle::new("unshare -p -f sh -c 'echo; while :; do echo x >> /data/count; done'")
+            .set("/linux/resources", json!({}))
+            .set("/process/capabilities/bounding", json!(["CAP_SYS_ADMIN"]))
+            .set("/process/capabilities/permitted", json!(["CAP_SYS_ADMIN"]))
+            .set("/process/capabilities/effective", json!(["CAP_SYS_ADMIN"]));
+        std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/unshare")).unwrap();
+        let (container, _words) = started(&bundle);
+        moves(&bundle);
+        assert_eq!(pids(&bundle).len(), 2, "sh became unshare, which made another sh");
+        client().pause(&bundle.request()).unwrap();
+        stands_still(&bundle);
+        container.delete();
+        assert!(pids(&bundle).is_empty());
+    });
+}
+
+#[test]
+fn a_paused_container_can_be_killed_and_deleted() {
+    alone(|| {
+        for target in [SignalTarget::First, SignalTarget::All] {
+            for bundle in [everywhere("echo; sleep 1000"), Bundle::new("echo; sleep 1000")] {
+                let (container, _words) = started(&bundle);
+                client().pause(&bundle.request()).unwrap();
+                signal(&bundle, libc::SIGKILL, target);
+                container.wait().unwrap();
+                assert_eq!(container.state().status, Status::Stopped);
+                container.delete();
+            }
+        }
+        let bundle = everywhere("echo; sleep 1000");
+        let (container, _words) = started(&bundle);
+        client().pause(&bundle.request()).unwrap();
+        container.delete();
+        assert_eq!(container.state().status, Status::Stopped);
+    });
+}
+
+#[test]
+fn all_processes_are_listed_and_killed_in_groups_below_too() {
+    alone(|| {
+        let shared = json!([{"type": "mount"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}]);
+        let bundle = everywhere("sleep 1000 & sleep 1000 & echo; wait").set("/linux/namespaces", shared);
+        let (container, _words) = started(&bundle);
+        let listed = pids(&bundle);
+        assert_eq!(listed.len(), 3, "{listed:?}");
+        assert!(listed.contains(&container.reply.pid.unwrap()));
+        for directory in bundle.cgroups() {
+            fs::create_dir_all(directory.join("below")).unwrap();
+            let _ = fs::copy(directory.join("cpuset.cpus"), directory.join("below/cpuset.cpus"));
+            let _ = fs::copy(directory.join("cpuset.mems"), directory.join("below/cpuset.mems"));
+            fs::write(directory.join("below/cgroup.procs"), listed[1].to_string()).unwrap();
+        }
+        assert_eq!(pids(&bundle), listed);
+        signal(&bundle, libc::SIGKILL, SignalTarget::All);
+        container.wait().unwrap();
+        while !pids(&bundle).is_empty() {
+            std::thread::yield_now();
+        }
+        container.delete();
+        for directory in bundle.cgroups() {
+            while fs::remove_dir(directory.join("below")).is_err() {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
