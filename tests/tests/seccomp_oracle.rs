@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use libc::sock_filter;
 use libloading::{Library, Symbol};
 use nucleus_core::plan::seccomp::default_profile;
-use nucleus_linux::seccomp::compile;
+use nucleus_linux::seccomp;
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator as Op, LinuxSyscall};
 
 #[path = "../../backends/linux/src/seccomp/interpreter.rs"]
@@ -177,6 +177,11 @@ fn comparison(arg: &LinuxSeccompArg) -> ArgCmp {
 
 // --------------------------------------------------------------------------------------------- the comparison
 
+/// What nucleus makes of a profile.
+fn compile(json: &str) -> seccomp::Program {
+    seccomp::compile(&serde_json::from_str(json).expect(json)).expect(json)
+}
+
 /// Both programs of one profile.
 struct Pair {
     profile: LinuxSeccomp,
@@ -189,7 +194,7 @@ struct Pair {
 impl Pair {
     fn new(oracle: &Oracle, json: &str) -> Self {
         let profile: LinuxSeccomp = serde_json::from_str(json).expect(json);
-        let ours = compile(&profile).expect(json).instructions;
+        let ours = compile(json).instructions;
         let theirs = oracle.compile(&profile);
         let last = ABIS.map(|abi| last(oracle, &profile, abi));
         Self { profile, ours, theirs, last }
@@ -598,8 +603,7 @@ fn knows(oracle: &Oracle, name: &str) -> bool {
 
 #[test]
 fn the_default_profile_denies_input_injection_in_any_disguise() {
-    let program =
-        compile(&serde_json::from_str(default_profile(&BTreeSet::<&str>::new()).get()).unwrap()).unwrap();
+    let program = compile(default_profile(&BTreeSet::<&str>::new()).get());
     assert_eq!(program.unknown_names, Vec::<String>::new());
     for high in [0, 1, 0xffff_ffff, 0xdead_beef] {
         for (request, verdict) in [(0x5412, 0x0005_0005), (0x541c, 0x0005_0019), (0x5413, 0x7fff_0000)] {
@@ -682,8 +686,7 @@ fn int80(number: u32) -> i64 {
 
 #[test]
 fn the_kernel_takes_the_default_profile_and_agrees() {
-    let profile = serde_json::from_str(default_profile(&BTreeSet::<&str>::new()).get()).unwrap();
-    let program = compile(&profile).unwrap().instructions;
+    let program = compile(default_profile(&BTreeSet::<&str>::new()).get()).instructions;
     let errno = |number, args| in_the_kernel(&program, || raw(number, args));
     for (call, number, args, expected) in [
         ("sched_yield", libc::SYS_sched_yield, [0, 0, 0], 0),
@@ -710,18 +713,16 @@ fn the_kernel_takes_the_default_profile_and_agrees() {
 #[test]
 fn the_kernel_kills_an_i386_call_that_the_profile_does_not_open() {
     let getpid = 20;
-    let open = compile(&serde_json::from_str(&profile("SCMP_ACT_ALLOW", r#""SCMP_ARCH_X86""#, "")).unwrap())
-        .unwrap();
+    let open = compile(&profile("SCMP_ACT_ALLOW", r#""SCMP_ARCH_X86""#, ""));
     if let Outcome::Signal(signal) = in_the_kernel(open.filter(), || int80(getpid).min(0)) {
         let _ =
             writeln!(std::io::stderr(), "SKIPPED int 0x80: this kernel has no i386 calls (signal {signal})");
         return;
     }
-    let closed = compile(&serde_json::from_str(&profile("SCMP_ACT_ALLOW", "", "")).unwrap()).unwrap();
+    let closed = compile(&profile("SCMP_ACT_ALLOW", "", ""));
     assert_eq!(in_the_kernel(closed.filter(), || int80(getpid)), Outcome::Signal(libc::SIGSYS));
 
-    let denied =
-        compile(&serde_json::from_str(default_profile(&BTreeSet::<&str>::new()).get()).unwrap()).unwrap();
+    let denied = compile(default_profile(&BTreeSet::<&str>::new()).get());
     let unshare = 310;
     assert_eq!(in_the_kernel(denied.filter(), || int80(unshare)), Outcome::Errno(libc::EPERM));
 }
@@ -729,15 +730,8 @@ fn the_kernel_kills_an_i386_call_that_the_profile_does_not_open() {
 #[test]
 fn the_kernel_takes_programs_with_long_jumps() {
     let rules: Vec<String> = (0..300).map(|i| rule("ioctl", "ALLOW", &[(1, "EQ", i << 32, 0)])).collect();
-    let program = compile(
-        &serde_json::from_str(&profile(
-            "SCMP_ACT_ERRNO",
-            "",
-            &format!("{},{}", rules.join(","), rule("exit_group", "ALLOW", &[])),
-        ))
-        .unwrap(),
-    );
-    let program = program.unwrap().instructions;
+    let rules = format!("{},{}", rules.join(","), rule("exit_group", "ALLOW", &[]));
+    let program = compile(&profile("SCMP_ACT_ERRNO", "", &rules)).instructions;
     assert_eq!(
         in_the_kernel(&program, || raw(libc::SYS_ioctl, [99, 299 << 32, 0])),
         Outcome::Errno(libc::EBADF)

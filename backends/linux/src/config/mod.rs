@@ -3,22 +3,25 @@
 //! The rule of the runtime specification: an unknown property is no error (config.md, "Extensibility"). A *known*
 //! property that this engine does not enforce is one, so that nothing is lost silently.
 
+pub mod document;
 mod mounts;
 mod namespaces;
 mod process;
 mod refused;
 mod resources;
 mod sysctls;
+mod version;
 
 use std::path::PathBuf;
 
 use nucleus_abi::{Beyond, Init, LandlockRule, Result};
 use nucleus_sys::in_root::InRootPath;
 use nucleus_sys::mount::Propagation;
-use oci_spec::runtime::{Linux, Spec};
 
 use crate::fault::{invalid, unsupported};
 use crate::seccomp::{self, Program};
+
+use document::{Linux, Spec, Text};
 
 pub use mounts::{Attributes, Content, Datum, FileSystem, Mount};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
@@ -96,23 +99,23 @@ impl Configuration {
     /// # Errors
     /// `config-invalid` and `not-supported`; both name the field.
     pub fn parse(json: &str, beyond: &Beyond) -> Result<Self> {
-        let spec: Spec = serde_json::from_str(json).map_err(|error| invalid("the document", error))?;
+        let spec: Spec<'_> = document::read(json)?;
+        version::check(&spec.oci_version)?;
         refused::check(&spec)?;
-        let none = Linux::default();
-        let linux = spec.linux().as_ref().unwrap_or(&none);
+        let linux = &spec.linux;
         let namespaces = namespaces::read(linux)?;
         let mut warnings = Vec::new();
         let configuration = Self {
-            hostname: hostname("hostname", spec.hostname().as_deref(), &namespaces)?,
-            domainname: hostname("domainname", spec.domainname().as_deref(), &namespaces)?,
-            root: root(&spec, linux, &namespaces)?,
-            mounts: mounts::read(spec.mounts().as_deref().unwrap_or_default(), &namespaces)?,
+            hostname: hostname("hostname", spec.hostname.as_deref(), &namespaces)?,
+            domainname: hostname("domainname", spec.domainname.as_deref(), &namespaces)?,
+            root: root(&spec, &namespaces)?,
+            mounts: mounts::read(&spec.mounts, &namespaces)?,
             devices: devices(linux)?,
-            masked: paths("linux.maskedPaths", linux.masked_paths().as_deref())?,
-            readonly: paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?,
+            masked: paths("linux.maskedPaths", &linux.masked_paths)?,
+            readonly: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctls::read(linux, &namespaces)?,
-            process: process::read(spec.process().as_ref(), &mut warnings)?,
-            limits: resources::read(linux.resources().as_ref())?,
+            process: process::read(spec.process.as_ref(), &mut warnings)?,
+            limits: resources::read(&linux.resources)?,
             seccomp: filter(linux, &mut warnings)?,
             landlock: beyond.landlock.clone(),
             init: beyond.init,
@@ -125,10 +128,9 @@ impl Configuration {
 
     /// A joined mount namespace brings its own root and mounts: building others in it would change the other
     /// container, and leaving them out would be a silent loss.
-    fn check_joined_mounts(&self, spec: &Spec) -> Result<()> {
-        let read_only = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly);
+    fn check_joined_mounts(&self, spec: &Spec<'_>) -> Result<()> {
         let asked = [
-            ("root.readonly", read_only == Some(true)),
+            ("root.readonly", spec.root.as_ref().is_some_and(|root| root.readonly)),
             ("mounts", !self.mounts.is_empty()),
             ("linux.maskedPaths", !self.masked.is_empty()),
             ("linux.readonlyPaths", !self.readonly.is_empty()),
@@ -153,8 +155,8 @@ fn in_root(field: &str, path: impl AsRef<std::ffi::OsStr>) -> Result<InRootPath>
     InRootPath::new(text).map_err(|error| invalid(field, error))
 }
 
-fn paths(field: &str, texts: Option<&[String]>) -> Result<Vec<InRootPath>> {
-    let numbered = texts.unwrap_or_default().iter().enumerate();
+fn paths(field: &str, texts: &[Text<'_>]) -> Result<Vec<InRootPath>> {
+    let numbered = texts.iter().enumerate();
     numbered.map(|(index, text)| in_root(&format!("{field}[{index}]"), text)).collect()
 }
 
@@ -172,12 +174,12 @@ fn hostname(field: &str, text: Option<&str>, namespaces: &Namespaces) -> Result<
     }
 }
 
-fn root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<Option<Root>> {
+fn root(spec: &Spec<'_>, namespaces: &Namespaces) -> Result<Option<Root>> {
     if !namespaces.own_mounts() {
         return Ok(None);
     }
-    let root = spec.root().as_ref().ok_or_else(|| invalid("root", "missing"))?;
-    let propagation = match linux.rootfs_propagation().as_deref() {
+    let root = spec.root.as_ref().ok_or_else(|| invalid("root", "missing"))?;
+    let propagation = match spec.linux.rootfs_propagation.as_deref() {
         None | Some("" | "private" | "rprivate") => Propagation::Private,
         Some("slave" | "rslave") => Propagation::Slave,
         // What the workload mounts would appear on the host, and outlive the container.
@@ -185,33 +187,28 @@ fn root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<Option<Ro
             return Err(unsupported("linux.rootfsPropagation", format!("`{other}` reaches out to the host")));
         }
     };
-    let access = match root.readonly() {
-        Some(true) => Access::ReadOnly,
-        _ => Access::ReadWrite,
-    };
-    Ok(Some(Root { path: root.path().clone(), access, propagation }))
+    let access = if root.readonly { Access::ReadOnly } else { Access::ReadWrite };
+    Ok(Some(Root { path: PathBuf::from(&*root.path), access, propagation }))
 }
 
-fn devices(linux: &Linux) -> Result<Vec<Node>> {
-    let asked = linux.devices().as_deref().unwrap_or_default();
-    asked.iter().enumerate().map(|(index, device)| node(index, device)).collect()
+fn devices(linux: &Linux<'_>) -> Result<Vec<Node>> {
+    linux.devices.iter().enumerate().map(|(index, device)| node(index, device)).collect()
 }
 
-fn node(index: usize, device: &oci_spec::runtime::LinuxDevice) -> Result<Node> {
-    use oci_spec::runtime::LinuxDeviceType::{C, U};
+fn node(index: usize, device: &document::Device<'_>) -> Result<Node> {
     let field = |key| format!("linux.devices[{index}].{key}");
-    if !matches!(device.typ(), C | U) {
+    if !matches!(&*device.kind, "c" | "u") {
         return Err(unsupported(field("type"), "only character devices are given to a container"));
     }
     let number = |key, value: i64| u32::try_from(value).map_err(|_| invalid(field(key), "out of range"));
     Ok(Node {
-        path: in_root(&field("path"), device.path())?,
-        number: (number("major", device.major())?, number("minor", device.minor())?),
+        path: in_root(&field("path"), &device.path)?,
+        number: (number("major", device.major)?, number("minor", device.minor)?),
     })
 }
 
-fn filter(linux: &Linux, warnings: &mut Vec<String>) -> Result<Option<Program>> {
-    let Some(profile) = linux.seccomp() else { return Ok(None) };
+fn filter(linux: &Linux<'_>, warnings: &mut Vec<String>) -> Result<Option<Program>> {
+    let Some(profile) = &linux.seccomp else { return Ok(None) };
     let program = seccomp::compile(profile)?;
     if program.wants_listener() {
         return Err(unsupported("linux.seccomp", "SCMP_ACT_NOTIFY has nobody to notify"));

@@ -7,7 +7,7 @@ use nucleus_sys::in_root::InRootPath;
 use nucleus_sys::mount::{ATIME_MODE, MountAttrFlags, Propagation, Reach};
 use nucleus_sys::namespace::Namespace;
 
-use super::{Namespaces, in_root};
+use super::{Namespaces, document, in_root};
 use crate::fault::{invalid, unsupported};
 
 /// One mount.
@@ -124,14 +124,14 @@ enum Meaning {
     Data(Datum),
 }
 
-pub(super) fn read(entries: &[oci_spec::runtime::Mount], namespaces: &Namespaces) -> Result<Vec<Mount>> {
+pub(super) fn read(entries: &[document::Mount<'_>], namespaces: &Namespaces) -> Result<Vec<Mount>> {
     entries.iter().enumerate().map(|(index, entry)| mount(index, entry, namespaces)).collect()
 }
 
-fn mount(index: usize, entry: &oci_spec::runtime::Mount, namespaces: &Namespaces) -> Result<Mount> {
+fn mount(index: usize, entry: &document::Mount<'_>, namespaces: &Namespaces) -> Result<Mount> {
     let field = |key: &str| format!("mounts[{index}].{key}");
     let options = Options::read(index, entry)?;
-    let target = in_root(&field("destination"), entry.destination())?;
+    let target = in_root(&field("destination"), &entry.destination)?;
     if target.components().is_empty() {
         return Err(invalid(field("destination"), "the root itself is not a place for a mount"));
     }
@@ -146,18 +146,16 @@ fn mount(index: usize, entry: &oci_spec::runtime::Mount, namespaces: &Namespaces
 
 fn content(
     index: usize,
-    entry: &oci_spec::runtime::Mount,
+    entry: &document::Mount<'_>,
     bind: Option<Reach>,
     data: Vec<Datum>,
     namespaces: &Namespaces,
 ) -> Result<Content> {
     let field = |key: &str| format!("mounts[{index}].{key}");
-    let kind = entry.typ().as_deref().unwrap_or_default();
-    let source = entry.source().clone().unwrap_or_default();
-    if bind.is_some() || kind == "bind" {
-        return bind_of(index, source, bind.unwrap_or(Reach::Mount), &data);
+    if bind.is_some() || &*entry.kind == "bind" {
+        return bind_of(index, PathBuf::from(&*entry.source), bind.unwrap_or(Reach::Mount), &data);
     }
-    let kind = match kind {
+    let kind = match &*entry.kind {
         "cgroup" | "cgroup2" => return Ok(Content::Cgroup),
         // The kernel mounts sysfs only for who owns the network namespace that it shows (as runc falls back).
         "sysfs" if namespaces.foreign_user() && !namespaces.owns(Namespace::Network) => {
@@ -170,7 +168,7 @@ fn content(
         "mqueue" => "mqueue",
         other => return Err(unsupported(field("type"), format!("file system `{other}`"))),
     };
-    let source = source.to_str().filter(|text| !text.is_empty()).unwrap_or(kind).to_owned();
+    let source = if entry.source.is_empty() { kind } else { &*entry.source }.to_owned();
     Ok(Content::New(FileSystem { kind, source, data }))
 }
 
@@ -192,7 +190,7 @@ struct Options {
 }
 
 impl Options {
-    fn read(index: usize, entry: &oci_spec::runtime::Mount) -> Result<Self> {
+    fn read(index: usize, entry: &document::Mount<'_>) -> Result<Self> {
         let mut options = Self {
             own: Attributes::NONE,
             tree: Attributes::NONE,
@@ -200,7 +198,7 @@ impl Options {
             bind: None,
             data: Vec::new(),
         };
-        for word in entry.options().as_deref().unwrap_or_default() {
+        for word in &entry.options {
             match meaning(word) {
                 Some(meaning) => options.take(meaning),
                 None => {

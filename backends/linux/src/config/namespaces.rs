@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use nucleus_abi::Result;
 use nucleus_sys::id_map::{IdMap, IdMapping};
 use nucleus_sys::namespace::{Namespace, NamespaceSet};
-use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 
+use super::document::{self, Linux};
 use crate::fault::{invalid, unsupported};
 
 /// Which namespaces the container makes and which it joins; all others are the caller's.
@@ -71,21 +71,25 @@ impl Namespaces {
     }
 }
 
-pub(super) fn read(linux: &Linux) -> Result<Namespaces> {
+pub(super) fn read(linux: &Linux<'_>) -> Result<Namespaces> {
     let mut namespaces =
         Namespaces { new: NamespaceSet::empty(), joined: Vec::new(), ids: None, offsets: Vec::new() };
-    for (index, entry) in linux.namespaces().as_deref().unwrap_or_default().iter().enumerate() {
+    for (index, entry) in linux.namespaces.iter().enumerate() {
         let field = format!("linux.namespaces[{index}]");
-        let kind = kind(entry.typ());
+        let kind = kind(&entry.kind).ok_or_else(|| {
+            unsupported(format!("{field}.type"), format!("`{}` is no kind of namespace", entry.kind))
+        })?;
         if namespaces.owns(kind) {
             return Err(invalid(field, format!("`{}` is there twice", kind.oci_name())));
         }
-        match entry.path() {
+        match &entry.path {
             None => namespaces.new |= kind.flag(),
-            Some(path) if path.is_absolute() => {
-                namespaces.joined.push(Joined { kind, path: path.clone() });
+            Some(path) if path.starts_with('/') => {
+                namespaces.joined.push(Joined { kind, path: PathBuf::from(&**path) });
             }
-            Some(path) => return Err(invalid(field, format!("{} is not an absolute path", path.display()))),
+            Some(path) => {
+                return Err(invalid(format!("{field}.path"), format!("{path:?} is not an absolute path")));
+            }
         }
     }
     if !namespaces.owns(Namespace::Mount) {
@@ -97,22 +101,12 @@ pub(super) fn read(linux: &Linux) -> Result<Namespaces> {
     Ok(namespaces)
 }
 
-fn kind(typ: LinuxNamespaceType) -> Namespace {
-    match typ {
-        LinuxNamespaceType::Mount => Namespace::Mount,
-        LinuxNamespaceType::Cgroup => Namespace::Cgroup,
-        LinuxNamespaceType::Uts => Namespace::Uts,
-        LinuxNamespaceType::Ipc => Namespace::Ipc,
-        LinuxNamespaceType::User => Namespace::User,
-        LinuxNamespaceType::Pid => Namespace::Pid,
-        LinuxNamespaceType::Network => Namespace::Network,
-        LinuxNamespaceType::Time => Namespace::Time,
-    }
+fn kind(name: &str) -> Option<Namespace> {
+    Namespace::ALL.into_iter().find(|kind| kind.oci_name() == name)
 }
 
-fn id_maps(linux: &Linux, namespaces: &Namespaces) -> Result<Option<IdMaps>> {
-    let users = linux.uid_mappings().as_deref().unwrap_or_default();
-    let groups = linux.gid_mappings().as_deref().unwrap_or_default();
+fn id_maps(linux: &Linux<'_>, namespaces: &Namespaces) -> Result<Option<IdMaps>> {
+    let (users, groups) = (&linux.uid_mappings, &linux.gid_mappings);
     if namespaces.new.contains(NamespaceSet::USER) {
         let users = id_map("linux.uidMappings", users)?;
         return Ok(Some(IdMaps { users, groups: id_map("linux.gidMappings", groups)? }));
@@ -124,32 +118,32 @@ fn id_maps(linux: &Linux, namespaces: &Namespaces) -> Result<Option<IdMaps>> {
     Err(invalid("linux.uidMappings", "there is no user namespace to map ids in"))
 }
 
-fn id_map(field: &str, entries: &[LinuxIdMapping]) -> Result<IdMap> {
-    let mapping = |entry: &LinuxIdMapping| IdMapping {
-        container: entry.container_id(),
-        host: entry.host_id(),
-        size: entry.size(),
+fn id_map(field: &str, entries: &[document::IdMapping]) -> Result<IdMap> {
+    let mapping = |entry: &document::IdMapping| IdMapping {
+        container: entry.container,
+        host: entry.host,
+        size: entry.size,
     };
     IdMap::new(entries.iter().map(mapping).collect()).map_err(|error| invalid(field, error))
 }
 
-fn offsets(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<(&'static str, Offset)>> {
-    let Some(entries) = linux.time_offsets() else { return Ok(Vec::new()) };
+fn offsets(linux: &Linux<'_>, namespaces: &Namespaces) -> Result<Vec<(&'static str, Offset)>> {
+    let entries = &linux.time_offsets;
     if !entries.is_empty() && !namespaces.new.contains(NamespaceSet::TIME) {
         return Err(invalid("linux.timeOffsets", "there is no new time namespace to set them in"));
     }
-    entries.iter().map(|(clock, entry)| offset(clock, entry.secs(), entry.nanosecs())).collect()
+    entries.iter().map(|(clock, entry)| offset(clock, *entry)).collect()
 }
 
-fn offset(clock: &str, seconds: Option<i64>, nanoseconds: Option<u32>) -> Result<(&'static str, Offset)> {
+fn offset(clock: &str, entry: document::TimeOffset) -> Result<(&'static str, Offset)> {
     let field = format!("linux.timeOffsets.{clock}");
     let clock = match clock {
         "monotonic" => "monotonic",
         "boottime" => "boottime",
         _ => return Err(unsupported(field, "only `monotonic` and `boottime` can be offset")),
     };
-    match nanoseconds.unwrap_or(0) {
-        nanoseconds @ 0..=999_999_999 => Ok((clock, Offset { seconds: seconds.unwrap_or(0), nanoseconds })),
+    match entry.nanosecs {
+        nanoseconds @ 0..=999_999_999 => Ok((clock, Offset { seconds: entry.secs, nanoseconds })),
         _ => Err(invalid(field, "nanosecs lies between 0 and 999999999")),
     }
 }

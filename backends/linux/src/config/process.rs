@@ -1,14 +1,15 @@
 //! `process`: the program, its identity, its rights.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::str::FromStr;
 
 use nucleus_abi::Result;
 use nucleus_sys::capability::{Capability, CapabilitySet, bounding};
 use nucleus_sys::terminal::Winsize;
-use oci_spec::runtime::{LinuxCapabilities, PosixRlimit};
 use rustix::process::Resource;
 
+use super::document::{self, Text};
 use crate::fault::invalid;
 
 /// The container's first process.
@@ -70,48 +71,42 @@ pub struct Terminal {
     pub size: Option<Winsize>,
 }
 
-pub(super) fn read(
-    process: Option<&oci_spec::runtime::Process>,
-    warnings: &mut Vec<String>,
-) -> Result<Process> {
+pub(super) fn read(process: Option<&document::Process<'_>>, warnings: &mut Vec<String>) -> Result<Process> {
     let process = process.ok_or_else(|| invalid("process", "missing"))?;
-    let user = process.user();
-    if !process.cwd().is_absolute() {
-        return Err(invalid("process.cwd", format!("{} is not an absolute path", process.cwd().display())));
+    let user = &process.user;
+    if !process.cwd.starts_with('/') {
+        return Err(invalid("process.cwd", format!("{} is not an absolute path", process.cwd)));
     }
     Ok(Process {
-        arguments: arguments(process.args().as_deref().unwrap_or_default())?,
-        environment: strings("process.env", process.env().as_deref().unwrap_or_default())?,
-        directory: string("process.cwd", process.cwd().as_os_str().as_encoded_bytes())?,
-        uid: id("process.user.uid", user.uid())?,
-        gid: id("process.user.gid", user.gid())?,
-        groups: user.additional_gids().clone().unwrap_or_default(),
-        umask: user.umask(),
-        limits: limits(process.rlimits().as_deref().unwrap_or_default())?,
-        capabilities: capabilities(process.capabilities().as_ref(), warnings)?,
-        escalation: match process.no_new_privileges() {
-            Some(true) => Escalation::Denied,
-            _ => Escalation::Allowed,
-        },
+        arguments: arguments(&process.args)?,
+        environment: strings("process.env", &process.env)?,
+        directory: string("process.cwd", &process.cwd)?,
+        uid: id("process.user.uid", user.uid)?,
+        gid: id("process.user.gid", user.gid)?,
+        groups: user.additional_gids.clone(),
+        umask: user.umask,
+        limits: limits(&process.rlimits)?,
+        capabilities: capabilities(process.capabilities.as_ref(), warnings)?,
+        escalation: if process.no_new_privileges { Escalation::Denied } else { Escalation::Allowed },
         terminal: terminal(process),
-        oom_score_adj: oom_score_adj(process.oom_score_adj())?,
+        oom_score_adj: oom_score_adj(process.oom_score_adj)?,
     })
 }
 
-fn arguments(args: &[String]) -> Result<Vec<CString>> {
-    match args.first().map(String::as_str) {
+fn arguments(args: &[Text<'_>]) -> Result<Vec<CString>> {
+    match args.first().map(|text| &**text) {
         None => Err(invalid("process.args", "there is no program to run")),
         Some("") => Err(invalid("process.args[0]", "the name of the program is empty")),
         Some(_) => strings("process.args", args),
     }
 }
 
-fn strings(field: &str, texts: &[String]) -> Result<Vec<CString>> {
+fn strings(field: &str, texts: &[Text<'_>]) -> Result<Vec<CString>> {
     let numbered = texts.iter().enumerate();
-    numbered.map(|(index, text)| string(&format!("{field}[{index}]"), text.as_bytes())).collect()
+    numbered.map(|(index, text)| string(&format!("{field}[{index}]"), text)).collect()
 }
 
-fn string(field: &str, text: &[u8]) -> Result<CString> {
+fn string(field: &str, text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| invalid(field, "holds a NUL byte"))
 }
 
@@ -123,28 +118,29 @@ fn id(field: &str, id: u32) -> Result<u32> {
     }
 }
 
-fn limits(entries: &[PosixRlimit]) -> Result<Vec<(Resource, u64, u64)>> {
+fn limits(entries: &[document::Rlimit<'_>]) -> Result<Vec<(Resource, u64, u64)>> {
     entries.iter().enumerate().map(|(index, entry)| limit(index, entry)).collect()
 }
 
-fn limit(index: usize, entry: &PosixRlimit) -> Result<(Resource, u64, u64)> {
+fn limit(index: usize, entry: &document::Rlimit<'_>) -> Result<(Resource, u64, u64)> {
     let field = format!("process.rlimits[{index}]");
-    let name = entry.typ().to_string();
-    let resource = nucleus_sys::rlimit::resource(&name)
+    let name = &entry.kind;
+    let resource = nucleus_sys::rlimit::resource(name)
         .ok_or_else(|| invalid(&field, format!("`{name}` is no resource limit")))?;
-    if entry.soft() > entry.hard() {
+    if entry.soft > entry.hard {
         return Err(invalid(field, format!("{name}: the soft limit is above the hard one")));
     }
-    Ok((resource, entry.soft(), entry.hard()))
+    Ok((resource, entry.soft, entry.hard))
 }
 
-fn capabilities(asked: Option<&LinuxCapabilities>, warnings: &mut Vec<String>) -> Result<Capabilities> {
+fn capabilities(
+    asked: Option<&document::Capabilities<'_>>,
+    warnings: &mut Vec<String>,
+) -> Result<Capabilities> {
     let Some(asked) = asked else { return Ok(Capabilities::default()) };
-    let read = |set: &Option<oci_spec::runtime::Capabilities>| -> Result<CapabilitySet> {
-        set.iter().flatten().map(|name| capability(&name.to_string())).collect()
-    };
-    let sets =
-        [read(asked.bounding())?, read(asked.permitted())?, read(asked.effective())?, read(asked.ambient())?];
+    let lists = [&asked.bounding, &asked.permitted, &asked.effective, &asked.ambient];
+    warnings.extend(unknown(lists).map(|name| format!("{name} is not granted: no such capability is known")));
+    let sets = lists.map(|list| list.iter().filter_map(|name| Capability::from_str(name).ok()).collect());
     let [bounding, permitted, effective, ambient] = grantable(sets, warnings);
     if !effective.difference(permitted).is_empty() {
         return Err(invalid("process.capabilities.effective", "holds what `permitted` does not"));
@@ -168,18 +164,21 @@ fn grantable(sets: [CapabilitySet; 4], warnings: &mut Vec<String>) -> [Capabilit
     sets.map(|set| set.intersection(held))
 }
 
-fn capability(name: &str) -> Result<Capability> {
-    Capability::from_str(name).map_err(|error| invalid("process.capabilities", error))
+/// Names of capabilities that nobody knows, each once; newer kernels have more (config.md, "Linux Process").
+fn unknown<'d>(lists: [&'d Vec<Text<'_>>; 4]) -> impl Iterator<Item = &'d str> {
+    let names = lists.into_iter().flatten().map(|name| &**name);
+    let unknown: BTreeSet<_> = names.filter(|name| Capability::from_str(name).is_err()).collect();
+    unknown.into_iter()
 }
 
-fn terminal(process: &oci_spec::runtime::Process) -> Option<Terminal> {
-    if process.terminal() != Some(true) {
+fn terminal(process: &document::Process<'_>) -> Option<Terminal> {
+    if !process.terminal {
         return None;
     }
     let cells = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
-    let size = process.console_size().map(|size| Winsize {
-        ws_row: cells(size.height()),
-        ws_col: cells(size.width()),
+    let size = process.console_size.map(|size| Winsize {
+        ws_row: cells(size.height),
+        ws_col: cells(size.width),
         ws_xpixel: 0,
         ws_ypixel: 0,
     });

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use nucleus_abi::Result;
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 
+use super::document::{self, Resources, Text};
 use crate::fault::invalid;
 
 /// All limits of a container.
@@ -106,20 +106,23 @@ impl std::fmt::Display for Device {
     }
 }
 
-pub(super) fn read(resources: Option<&LinuxResources>) -> Result<Limits> {
-    let Some(resources) = resources else { return Ok(Limits::default()) };
+pub(super) fn read(resources: &Resources<'_>) -> Result<Limits> {
     Ok(Limits {
-        memory: resources.memory().as_ref().map(memory).transpose()?.unwrap_or_default(),
-        cpu: resources.cpu().as_ref().map(cpu).unwrap_or_default(),
+        memory: resources.memory.as_ref().map(memory).transpose()?.unwrap_or_default(),
+        cpu: resources.cpu.as_ref().map(cpu).unwrap_or_default(),
         // runc's reading: zero and below mean no limit.
-        pids: resources.pids().map(|pids| u64::try_from(pids.limit()).ok().filter(|limit| *limit > 0)),
-        io: resources.block_io().as_ref().map(io).transpose()?.unwrap_or_default(),
-        unified: resources.unified().iter().flatten().map(|(k, v)| file(k, v)).collect::<Result<_>>()?,
+        pids: resources.pids.and_then(|pids| pids.limit).map(count),
+        io: resources.block_io.as_ref().map(io).transpose()?.unwrap_or_default(),
+        unified: resources.unified.iter().map(|(k, v)| file(k, v)).collect::<Result<_>>()?,
     })
 }
 
-fn memory(memory: &LinuxMemory) -> Result<Memory> {
-    let (limit, with_swap) = (memory.limit(), memory.swap());
+fn count(limit: i64) -> Option<u64> {
+    u64::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
+fn memory(memory: &document::Memory) -> Result<Memory> {
+    let (limit, with_swap) = (memory.limit, memory.swap);
     match (limit, with_swap) {
         (Some(limit), Some(swap)) if swap >= 0 && limit > swap => {
             Err(invalid("linux.resources.memory.swap", "counts memory and swap, so it is not below `limit`"))
@@ -130,51 +133,51 @@ fn memory(memory: &LinuxMemory) -> Result<Memory> {
         _ => Ok(Memory {
             limit,
             with_swap,
-            reservation: memory.reservation(),
-            swappiness: memory.swappiness(),
-            spare_from_oom_killer: memory.disable_oom_killer() == Some(true),
+            reservation: memory.reservation,
+            swappiness: memory.swappiness,
+            spare_from_oom_killer: memory.disable_oom_killer,
         }),
     }
 }
 
-fn cpu(cpu: &LinuxCpu) -> Cpu {
-    let list = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+fn cpu(cpu: &document::Cpu<'_>) -> Cpu {
+    let list = |text: &Option<Text<'_>>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
     Cpu {
         // Engines write 0 for "not said".
-        shares: cpu.shares().filter(|shares| *shares != 0),
-        quota: cpu.quota().filter(|quota| *quota != 0),
-        period: cpu.period().filter(|period| *period != 0),
-        burst: cpu.burst(),
-        idle: cpu.idle(),
-        processors: list(cpu.cpus()),
-        nodes: list(cpu.mems()),
+        shares: cpu.shares.filter(|shares| *shares != 0),
+        quota: cpu.quota.filter(|quota| *quota != 0),
+        period: cpu.period.filter(|period| *period != 0),
+        burst: cpu.burst,
+        idle: cpu.idle,
+        processors: list(&cpu.cpus),
+        nodes: list(&cpu.mems),
     }
 }
 
-fn io(io: &LinuxBlockIo) -> Result<Io> {
+fn io(io: &document::BlockIo) -> Result<Io> {
     let mut throttles = Vec::new();
     let lists = [
-        ("throttleReadBpsDevice", Rate::ReadBytes, io.throttle_read_bps_device()),
-        ("throttleWriteBpsDevice", Rate::WriteBytes, io.throttle_write_bps_device()),
-        ("throttleReadIOPSDevice", Rate::Reads, io.throttle_read_iops_device()),
-        ("throttleWriteIOPSDevice", Rate::Writes, io.throttle_write_iops_device()),
+        ("throttleReadBpsDevice", Rate::ReadBytes, &io.throttle_read_bps_device),
+        ("throttleWriteBpsDevice", Rate::WriteBytes, &io.throttle_write_bps_device),
+        ("throttleReadIOPSDevice", Rate::Reads, &io.throttle_read_iops_device),
+        ("throttleWriteIOPSDevice", Rate::Writes, &io.throttle_write_iops_device),
     ];
     for (field, rate, list) in lists {
-        for entry in list.iter().flatten() {
+        for entry in list {
             throttles.push(throttle(field, rate, entry)?);
         }
     }
     let mut device_weights = Vec::new();
-    for entry in io.weight_device().iter().flatten() {
-        let device = device("weightDevice", entry.major(), entry.minor())?;
-        device_weights.extend(entry.weight().map(|weight| (device, weight)));
+    for entry in &io.weight_device {
+        let device = device("weightDevice", entry.major, entry.minor)?;
+        device_weights.extend(entry.weight.map(|weight| (device, weight)));
     }
-    Ok(Io { weight: io.weight().filter(|weight| *weight != 0), device_weights, throttles })
+    Ok(Io { weight: io.weight.filter(|weight| *weight != 0), device_weights, throttles })
 }
 
-fn throttle(field: &str, rate: Rate, entry: &LinuxThrottleDevice) -> Result<Throttle> {
-    let device = device(field, entry.major(), entry.minor())?;
-    Ok(Throttle { device, rate, per_second: entry.rate() })
+fn throttle(field: &str, rate: Rate, entry: &document::ThrottleDevice) -> Result<Throttle> {
+    let device = device(field, entry.major, entry.minor)?;
+    Ok(Throttle { device, rate, per_second: entry.rate })
 }
 
 fn device(field: &str, major: i64, minor: i64) -> Result<Device> {

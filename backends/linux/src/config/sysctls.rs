@@ -2,9 +2,9 @@
 
 use nucleus_abi::Result;
 use nucleus_sys::namespace::Namespace;
-use oci_spec::runtime::Linux;
 
 use super::Namespaces;
+use super::document::Linux;
 use crate::fault::{invalid, unsupported};
 
 /// One kernel parameter.
@@ -36,10 +36,10 @@ const OWNED: [(&str, Namespace); 13] = [
     ("kernel.hostname", Namespace::Uts),
 ];
 
-pub(super) fn read(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<Sysctl>> {
-    let Some(entries) = linux.sysctl() else { return Ok(Vec::new()) };
+pub(super) fn read(linux: &Linux<'_>, namespaces: &Namespaces) -> Result<Vec<Sysctl>> {
+    let entries = linux.sysctl.iter();
     let mut sysctls: Vec<_> =
-        entries.iter().map(|(name, value)| sysctl(name, value, namespaces)).collect::<Result<_>>()?;
+        entries.map(|(name, value)| sysctl(name, value, namespaces)).collect::<Result<_>>()?;
     sysctls.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(sysctls)
 }

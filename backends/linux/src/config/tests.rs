@@ -135,6 +135,25 @@ fn sysctl_names_are_read_as_sysctl_reads_them() {
 }
 
 #[test]
+fn a_capability_that_nobody_knows_is_a_warning_and_the_others_count() {
+    let mut document = minimal();
+    let asked = json!(["CAP_CHOWN", "CAP_FLY"]);
+    document["process"]["capabilities"] = json!({"bounding": asked, "permitted": asked, "effective": asked});
+    let configuration = parse(&document).unwrap();
+    assert_eq!(configuration.warnings, ["CAP_FLY is not granted: no such capability is known"]);
+    assert_eq!(configuration.process.capabilities.effective, "CAP_CHOWN".parse().into_iter().collect());
+}
+
+#[test]
+fn another_major_version_and_none_are_refused() {
+    assert_eq!(refused("/ociVersion", json!("2.0.0")).code, ErrorCode::NotSupported);
+    assert_eq!(refused("/ociVersion", json!("latest")).code, ErrorCode::ConfigInvalid);
+    let mut document = minimal();
+    document["ociVersion"] = json!("1.99.0");
+    parse(&document).unwrap();
+}
+
+#[test]
 fn a_joined_mount_namespace_takes_no_mounts() {
     let mut document = minimal();
     document["linux"]["namespaces"] = json!([{"type": "mount", "path": "/proc/1/ns/mnt"}]);

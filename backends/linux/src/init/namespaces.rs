@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_callers_keys_stay_in_reach_only_behind_a_filter() {
-        let profile = serde_json::from_value(serde_json::json!({"defaultAction": "SCMP_ACT_ERRNO"})).unwrap();
+        let profile = serde_json::from_str(r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#).unwrap();
         let filter = crate::seccomp::compile(&profile).unwrap();
         joined(libc::ENOSYS, None).unwrap();
         for errno in [libc::EDQUOT, libc::EPERM] {

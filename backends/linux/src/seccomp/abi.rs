@@ -1,6 +1,6 @@
 //! The system call ABIs: who enters the kernel how, and what the filter sees of it.
 
-use oci_spec::runtime::Arch;
+use crate::config::document::Architecture;
 
 /// Bit 30 of the number marks an x32 call; `seccomp_data.arch` is the same as for x86-64
 /// (`__X32_SYSCALL_BIT`, seccomp(2) "Caveats").
@@ -29,9 +29,9 @@ impl Abi {
     /// (libseccomp's rule: an architecture is added to the native one).
     ///
     /// What can't occur on this machine needs no table; arm (32-bit) on arm64 has none yet and is killed.
-    pub(super) fn opened(profile: &[Arch], native: Self) -> Vec<Self> {
-        let guests: &[(Arch, Self)] = match native {
-            Self::X86_64 => &[(Arch::ScmpArchX86, Self::X86), (Arch::ScmpArchX32, Self::X32)],
+    pub(super) fn opened(profile: &[Architecture], native: Self) -> Vec<Self> {
+        let guests: &[(Architecture, Self)] = match native {
+            Self::X86_64 => &[(Architecture::X86, Self::X86), (Architecture::X32, Self::X32)],
             _ => &[],
         };
         let listed = guests.iter().filter(|(arch, _)| profile.contains(arch)).map(|&(_, abi)| abi);

@@ -1,9 +1,9 @@
 //! One condition on one argument of a call.
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use oci_spec::runtime::{LinuxSeccompArg, LinuxSeccompOperator as Op};
 
 use super::abi::Abi;
+use crate::config::document::{Argument, Operator as Op};
 
 /// A call has six arguments, each 64 bits wide in `seccomp_data`.
 const ARGUMENTS: usize = 6;
@@ -37,18 +37,18 @@ pub(super) enum Test {
 
 impl Condition {
     /// The condition that `arg` states for calls through `abi`.
-    pub(super) fn new(arg: &LinuxSeccompArg, abi: Abi) -> Result<Self> {
-        let argument = index(arg.index())?;
-        let (value, second) = (arg.value(), arg.value_two().unwrap_or(0));
-        let test = match arg.op() {
-            Op::ScmpCmpEq => Test::Same { mask: u64::MAX, value },
-            Op::ScmpCmpNe => Test::Other { mask: u64::MAX, value },
+    pub(super) fn new(arg: &Argument, abi: Abi) -> Result<Self> {
+        let argument = index(arg.index)?;
+        let (value, second) = (arg.value, arg.value_two);
+        let test = match arg.op {
+            Op::Eq => Test::Same { mask: u64::MAX, value },
+            Op::Ne => Test::Other { mask: u64::MAX, value },
             // Bits of the second value outside the mask don't count, as in libseccomp.
-            Op::ScmpCmpMaskedEq => Test::Same { mask: value, value: second & value },
-            Op::ScmpCmpGt => Test::Above(value),
-            Op::ScmpCmpGe => Test::AtLeast(value),
-            Op::ScmpCmpLt => Test::Below(value),
-            Op::ScmpCmpLe => Test::AtMost(value),
+            Op::MaskedEq => Test::Same { mask: value, value: second & value },
+            Op::Gt => Test::Above(value),
+            Op::Ge => Test::AtLeast(value),
+            Op::Lt => Test::Below(value),
+            Op::Le => Test::AtMost(value),
         };
         Ok(Self { argument, test: if abi == Abi::X86 { test.narrowed() } else { test } })
     }
@@ -77,7 +77,7 @@ impl Test {
     }
 }
 
-fn index(given: usize) -> Result<u8> {
+fn index(given: u32) -> Result<u8> {
     u8::try_from(given).ok().filter(|&index| usize::from(index) < ARGUMENTS).ok_or_else(|| {
         Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile")
             .on(format_args!("argument index {given}"))

@@ -19,8 +19,8 @@ mod verdict;
 
 use libc::c_ulong;
 use nucleus_abi::Result;
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag as Flag};
 
+use crate::config::document::{Action, Flag, Seccomp};
 use abi::Abi;
 use policy::Policy;
 pub use program::{MAX_INSTRUCTIONS, Program};
@@ -30,21 +30,20 @@ pub use program::{MAX_INSTRUCTIONS, Program};
 /// # Errors
 /// `config-invalid` where the kernel could not take the profile: an argument index above 5, an error number above
 /// 4095, more than [`MAX_INSTRUCTIONS`], or a notification that nobody could answer.
-pub fn compile(profile: &LinuxSeccomp) -> Result<Program> {
+pub fn compile(profile: &Seccomp<'_>) -> Result<Program> {
     compile_for(Abi::native(), profile)
 }
 
-fn compile_for(native: Abi, profile: &LinuxSeccomp) -> Result<Program> {
+fn compile_for(native: Abi, profile: &Seccomp<'_>) -> Result<Program> {
     let policy = Policy::new(profile, native)?;
     let instructions = codegen::instructions(&policy)?;
     Ok(Program { instructions, flags: flags(profile), unknown_names: policy.unknown_names })
 }
 
 /// The flags as the kernel takes them together.
-fn flags(profile: &LinuxSeccomp) -> c_ulong {
-    let asked = profile.flags().iter().flatten().fold(0, |all, flag| all | bit(*flag));
-    let notifies =
-        profile.syscalls().iter().flatten().any(|rule| rule.action() == LinuxSeccompAction::ScmpActNotify);
+fn flags(profile: &Seccomp<'_>) -> c_ulong {
+    let asked = profile.flags.iter().fold(0, |all, flag| all | bit(*flag));
+    let notifies = profile.syscalls.iter().any(|rule| rule.action == Action::Notify);
     if !notifies {
         // The flag speaks of waiting for an agent: EINVAL where there is none.
         return asked & !libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -57,9 +56,9 @@ fn flags(profile: &LinuxSeccomp) -> c_ulong {
 
 fn bit(flag: Flag) -> c_ulong {
     match flag {
-        Flag::SeccompFilterFlagLog => libc::SECCOMP_FILTER_FLAG_LOG,
-        Flag::SeccompFilterFlagTsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
-        Flag::SeccompFilterFlagSpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-        Flag::SeccompFilterFlagWaitKillableRecv => libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+        Flag::Log => libc::SECCOMP_FILTER_FLAG_LOG,
+        Flag::Tsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
+        Flag::SpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        Flag::WaitKillableRecv => libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
     }
 }

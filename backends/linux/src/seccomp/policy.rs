@@ -3,12 +3,12 @@
 //! Where the runtime specification is silent, runc with libseccomp decides (docs/seccomp.md, "How a profile is read").
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSyscall};
 
 use super::abi::Abi;
 use super::condition::Condition;
 use super::verdict::Verdict;
 use super::{multiplex, syscalls};
+use crate::config::document::{Action, Argument, Seccomp, Syscall};
 
 /// A profile, resolved.
 #[derive(Debug)]
@@ -54,11 +54,11 @@ enum Match {
 
 impl Policy {
     /// Resolves `profile` for a machine whose own ABI is `native`.
-    pub(super) fn new(profile: &LinuxSeccomp, native: Abi) -> Result<Self> {
-        let rules = profile.syscalls().as_deref().unwrap_or_default();
+    pub(super) fn new(profile: &Seccomp<'_>, native: Abi) -> Result<Self> {
+        let rules = &profile.syscalls;
         refuse_unanswerable_notifications(profile, rules)?;
-        let default = Verdict::of(profile.default_action(), profile.default_errno_ret())?;
-        let opened = Abi::opened(profile.architectures().as_deref().unwrap_or_default(), native);
+        let default = Verdict::of(profile.default_action, profile.default_errno_ret)?;
+        let opened = Abi::opened(&profile.architectures, native);
         let tables = opened.into_iter().map(|abi| Table::new(abi, default)).collect();
         let mut policy = Self { default, tables, unknown_names: Vec::new() };
         for rule in rules {
@@ -68,14 +68,13 @@ impl Policy {
         Ok(policy)
     }
 
-    fn add(&mut self, rule: &LinuxSyscall) -> Result<()> {
-        let verdict = Verdict::of(rule.action(), rule.errno_ret())?;
-        let args = rule.args().as_deref().unwrap_or_default();
+    fn add(&mut self, rule: &Syscall<'_>) -> Result<()> {
+        let verdict = Verdict::of(rule.action, rule.errno_ret)?;
         let matches =
-            self.tables.iter().map(|table| Match::new(args, table.abi)).collect::<Result<Vec<_>>>()?;
-        for name in rule.names() {
+            self.tables.iter().map(|table| Match::new(&rule.args, table.abi)).collect::<Result<Vec<_>>>()?;
+        for name in &rule.names {
             let Some(syscall) = syscalls::find(name) else {
-                self.unknown_names.push(name.clone());
+                self.unknown_names.push(name.to_string());
                 continue;
             };
             for (table, when) in self.tables.iter_mut().zip(&matches) {
@@ -151,7 +150,7 @@ fn clauses_of(groups: &[Vec<Condition>], verdict: Verdict) -> impl Iterator<Item
 }
 
 impl Match {
-    fn new(args: &[LinuxSeccompArg], abi: Abi) -> Result<Self> {
+    fn new(args: &[Argument], abi: Abi) -> Result<Self> {
         let conditions = args.iter().map(|arg| Condition::new(arg, abi)).collect::<Result<Vec<_>>>()?;
         Ok(if conditions.is_empty() {
             Self::Every
@@ -182,25 +181,25 @@ fn has_repeated_argument(conditions: &[Condition]) -> bool {
 
 /// `SCMP_ACT_NOTIFY` stops the caller until the agent answers. Before the agent has the descriptor nobody can:
 /// the process that loads the filter would wait for itself when it sends the descriptor with `write` or by default.
-fn refuse_unanswerable_notifications(profile: &LinuxSeccomp, rules: &[LinuxSyscall]) -> Result<()> {
-    let notify = LinuxSeccompAction::ScmpActNotify;
+fn refuse_unanswerable_notifications(profile: &Seccomp<'_>, rules: &[Syscall<'_>]) -> Result<()> {
+    let notify = Action::Notify;
     let refuse = |subject: &str, cause: &str, hint: &str| {
         let error = Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile");
         Err(error.on(subject).because(cause).hint(hint))
     };
     let deadlock = "the process would stop before the agent can answer";
-    let mut asked = rules.iter().filter(|rule| rule.action() == notify).peekable();
-    if profile.default_action() == notify {
+    let mut asked = rules.iter().filter(|rule| rule.action == notify).peekable();
+    if profile.default_action == notify {
         return refuse("defaultAction", deadlock, "name the calls that the agent is to see");
     }
-    if asked.peek().is_some() && profile.listener_path().is_none() {
+    if asked.peek().is_some() && profile.listener_path.is_none() {
         return refuse(
             "SCMP_ACT_NOTIFY",
             "`listenerPath` is missing",
             "name the agent's socket in `listenerPath`",
         );
     }
-    if asked.any(|rule| rule.names().iter().any(|name| name == "write")) {
+    if asked.any(|rule| rule.names.iter().any(|name| &**name == "write")) {
         return refuse("SCMP_ACT_NOTIFY on write", deadlock, "leave `write` out of the rule");
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! What a filter returns for a call.
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use oci_spec::runtime::LinuxSeccompAction as Action;
+
+use crate::config::document::Action;
 
 /// The kernel clamps larger values silently (`MAX_ERRNO`); we refuse them.
 const MAX_ERRNO: u32 = 4095;
@@ -21,14 +22,14 @@ impl Verdict {
     pub(super) fn of(action: Action, data: Option<u32>) -> Result<Self> {
         let data = data.unwrap_or(libc::EPERM.unsigned_abs());
         Ok(Self(match action {
-            Action::ScmpActKill | Action::ScmpActKillThread => libc::SECCOMP_RET_KILL_THREAD,
-            Action::ScmpActKillProcess => libc::SECCOMP_RET_KILL_PROCESS,
-            Action::ScmpActTrap => libc::SECCOMP_RET_TRAP,
-            Action::ScmpActErrno => libc::SECCOMP_RET_ERRNO | at_most(MAX_ERRNO, data)?,
-            Action::ScmpActNotify => libc::SECCOMP_RET_USER_NOTIF,
-            Action::ScmpActTrace => libc::SECCOMP_RET_TRACE | at_most(libc::SECCOMP_RET_DATA, data)?,
-            Action::ScmpActLog => libc::SECCOMP_RET_LOG,
-            Action::ScmpActAllow => libc::SECCOMP_RET_ALLOW,
+            Action::Kill | Action::KillThread => libc::SECCOMP_RET_KILL_THREAD,
+            Action::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
+            Action::Trap => libc::SECCOMP_RET_TRAP,
+            Action::Errno => libc::SECCOMP_RET_ERRNO | at_most(MAX_ERRNO, data)?,
+            Action::Notify => libc::SECCOMP_RET_USER_NOTIF,
+            Action::Trace => libc::SECCOMP_RET_TRACE | at_most(libc::SECCOMP_RET_DATA, data)?,
+            Action::Log => libc::SECCOMP_RET_LOG,
+            Action::Allow => libc::SECCOMP_RET_ALLOW,
         }))
     }
 
@@ -61,14 +62,14 @@ mod tests {
     #[test]
     fn strictness_is_the_kernels_order() {
         let order = [
-            Action::ScmpActKillProcess,
-            Action::ScmpActKillThread,
-            Action::ScmpActTrap,
-            Action::ScmpActErrno,
-            Action::ScmpActNotify,
-            Action::ScmpActTrace,
-            Action::ScmpActLog,
-            Action::ScmpActAllow,
+            Action::KillProcess,
+            Action::KillThread,
+            Action::Trap,
+            Action::Errno,
+            Action::Notify,
+            Action::Trace,
+            Action::Log,
+            Action::Allow,
         ];
         assert!(
             order.map(|action| Verdict::of(action, None).unwrap().strictness()).is_sorted_by(|a, b| a < b)
@@ -77,9 +78,9 @@ mod tests {
 
     #[test]
     fn an_error_number_that_the_kernel_would_clamp_is_refused() {
-        assert!(Verdict::of(Action::ScmpActErrno, Some(4095)).is_ok());
-        let error = Verdict::of(Action::ScmpActErrno, Some(4096)).unwrap_err();
+        assert!(Verdict::of(Action::Errno, Some(4095)).is_ok());
+        let error = Verdict::of(Action::Errno, Some(4096)).unwrap_err();
         assert!(error.to_string().contains("4096"), "{error}");
-        assert!(Verdict::of(Action::ScmpActTrace, Some(0x1_0000)).is_err());
+        assert!(Verdict::of(Action::Trace, Some(0x1_0000)).is_err());
     }
 }

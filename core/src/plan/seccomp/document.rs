@@ -1,7 +1,7 @@
 //! A profile that the operator wrote, checked before anything starts.
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use oci_spec::runtime::{LinuxSeccomp, LinuxSyscall};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -17,8 +17,80 @@ const PROFILE: &[&str] = &[
 const RULE: &[&str] = &["names", "action", "errnoRet", "args"];
 const ARGUMENT: &[&str] = &["index", "value", "valueTwo", "op"];
 
+const ACTIONS: (&str, &[&str]) = (
+    "SCMP_ACT_",
+    &["KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG", "NOTIFY"],
+);
+const OPERATORS: (&str, &[&str]) = ("SCMP_CMP_", &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"]);
+const FLAGS: (&str, &[&str]) =
+    ("SECCOMP_FILTER_FLAG_", &["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"]);
+const ARCHITECTURES: (&str, &[&str]) = (
+    "SCMP_ARCH_",
+    &[
+        "X86",
+        "X86_64",
+        "X32",
+        "ARM",
+        "AARCH64",
+        "LOONGARCH64",
+        "M68K",
+        "MIPS",
+        "MIPS64",
+        "MIPS64N32",
+        "MIPSEL",
+        "MIPSEL64",
+        "MIPSEL64N32",
+        "NATIVE",
+        "PARISC",
+        "PARISC64",
+        "PPC",
+        "PPC64",
+        "PPC64LE",
+        "RISCV64",
+        "S390",
+        "S390X",
+        "SH",
+        "SHEB",
+    ],
+);
+
 /// The kernel clamps larger values silently.
 const MAX_ERRNO: u32 = 4095;
+
+/// What a runtime could refuse, or the kernel clamp.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile {
+    default_action: String,
+    default_errno_ret: Option<u32>,
+    #[serde(default)]
+    architectures: Vec<String>,
+    #[serde(default)]
+    flags: Vec<String>,
+    #[serde(default)]
+    syscalls: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    names: Vec<String>,
+    action: String,
+    errno_ret: Option<u32>,
+    #[serde(default)]
+    args: Vec<Argument>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Argument {
+    index: u64,
+    #[serde(rename = "value")]
+    _value: u64,
+    #[serde(rename = "valueTwo")]
+    _value_two: Option<u64>,
+    op: String,
+}
 
 /// Reads an OCI `linux.seccomp` object; unchanged, it may go into `config.json`.
 ///
@@ -27,26 +99,47 @@ const MAX_ERRNO: u32 = 4095;
 /// runtime specification does not know, a key that no runtime would look at, or a number out of range. Unknown *call
 /// names* are no error (specification, "Seccomp"): the backend reports them.
 pub fn from_file(text: &str) -> Result<Box<RawValue>> {
-    let profile: LinuxSeccomp = serde_json::from_str(text).map_err(unreadable)?;
+    let profile: Profile = serde_json::from_str(text).map_err(unreadable)?;
     let tree: Value = serde_json::from_str(text).map_err(unreadable)?;
     refuse_unknown_keys(&tree)?;
-    for (i, rule) in profile.syscalls().iter().flatten().enumerate() {
+    check_word("defaultAction", &profile.default_action, ACTIONS)?;
+    for (i, name) in profile.architectures.iter().enumerate() {
+        check_word(&format!("architectures[{i}]"), name, ARCHITECTURES)?;
+    }
+    for (i, name) in profile.flags.iter().enumerate() {
+        check_word(&format!("flags[{i}]"), name, FLAGS)?;
+    }
+    for (i, rule) in profile.syscalls.iter().enumerate() {
         check_rule(i, rule)?;
     }
-    check_errno("defaultErrnoRet", profile.default_errno_ret())?;
+    check_errno("defaultErrnoRet", profile.default_errno_ret)?;
     RawValue::from_string(text.trim().to_owned()).map_err(unreadable)
 }
 
-fn check_rule(i: usize, rule: &LinuxSyscall) -> Result<()> {
-    if rule.names().is_empty() {
+fn check_rule(i: usize, rule: &Rule) -> Result<()> {
+    if rule.names.is_empty() {
         return Err(invalid(format!("syscalls[{i}].names"), "a rule must name at least one system call"));
     }
-    check_errno(&format!("syscalls[{i}].errnoRet"), rule.errno_ret())?;
-    match rule.args().iter().flatten().position(|arg| arg.index() > 5) {
-        Some(n) => {
-            Err(invalid(format!("syscalls[{i}].args[{n}].index"), "a system call has six arguments, 0 to 5"))
+    check_errno(&format!("syscalls[{i}].errnoRet"), rule.errno_ret)?;
+    check_word(&format!("syscalls[{i}].action"), &rule.action, ACTIONS)?;
+    for (n, argument) in rule.args.iter().enumerate() {
+        check_word(&format!("syscalls[{i}].args[{n}].op"), &argument.op, OPERATORS)?;
+        if argument.index > 5 {
+            let key = format!("syscalls[{i}].args[{n}].index");
+            return Err(invalid(key, "a system call has six arguments, 0 to 5"));
         }
-        None => Ok(()),
+    }
+    Ok(())
+}
+
+/// The enumerations of the specification share a prefix: `known` holds it first, and then what may follow.
+fn check_word(key: &str, word: &str, (prefix, known): (&str, &[&str])) -> Result<()> {
+    match word.strip_prefix(prefix) {
+        Some(rest) if known.contains(&rest) => Ok(()),
+        _ => {
+            let choices: Vec<_> = known.iter().map(|rest| format!("{prefix}{rest}")).collect();
+            Err(invalid(key.to_owned(), &format!("`{word}` is none of {}", choices.join(", "))))
+        }
     }
 }
 
@@ -139,11 +232,18 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_place() {
         let misspelt = refused(r#"{"defaultAction":"SCMP_ACT_DENY"}"#);
-        assert!(misspelt.to_string().contains("SCMP_ACT_DENY") && misspelt.to_string().contains("line 1"));
+        assert_eq!(misspelt.subject.as_deref(), Some("defaultAction"));
+        assert!(misspelt.to_string().contains("`SCMP_ACT_DENY` is none of SCMP_ACT_KILL,"));
+        assert!(refused(r#"{"defaultAction":7}"#).to_string().contains("line 1"));
         let rule =
             |body: &str| refused(&format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{body}]}}"#));
         for (body, place) in [
             (r#"{"names":[],"action":"SCMP_ACT_LOG"}"#, "syscalls[0].names"),
+            (r#"{"names":["read"],"action":"SCMP_ACT_DENY"}"#, "syscalls[0].action"),
+            (
+                r#"{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":1,"value":0,"op":"EQ"}]}"#,
+                "syscalls[0].args[0].op",
+            ),
             (r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errnoRet":4096}"#, "syscalls[0].errnoRet"),
             (
                 r#"{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":6,"value":0,"op":"SCMP_CMP_EQ"}]}"#,
