@@ -32,6 +32,7 @@ mod pause;
 mod probe;
 mod processes;
 mod record;
+mod running;
 mod sandbox;
 pub mod seccomp;
 mod signal;

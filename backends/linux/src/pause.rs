@@ -3,12 +3,10 @@
 use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result};
 
 use crate::cgroups::{self, Freezer};
-use crate::fault::OrFail;
-use crate::identity;
-use crate::record::Record;
+use crate::running;
 
 pub(crate) fn pause(request: &ContainerRequest) -> Result<Done> {
-    let mut record = running(request, "pause the container")?;
+    let mut record = running::record(&request.directory, &request.id, "pause the container")?;
     if Freezer::of(&record.cgroups).is_none() {
         cgroups::add_late(&mut record, &request.directory, "freezer")?;
     }
@@ -19,20 +17,11 @@ pub(crate) fn pause(request: &ContainerRequest) -> Result<Done> {
 
 pub(crate) fn resume(request: &ContainerRequest) -> Result<Done> {
     let step = "resume the container";
-    let record = running(request, step)?;
+    let record = running::record(&request.directory, &request.id, step)?;
     match Freezer::of(&record.cgroups) {
         Some(freezer) if freezer.is_frozen()? => freezer.thaw().map(|()| Done::default()),
         _ => Err(Error::new(ErrorCode::WrongState, step).on(&request.id).because("it is not paused")),
     }
-}
-
-fn running(request: &ContainerRequest, step: &'static str) -> Result<Record> {
-    let ended =
-        || Error::new(ErrorCode::WrongState, step).on(&request.id).because("its first process has ended");
-    let record = Record::read(&request.directory)?.ok_or_else(ended)?;
-    let first =
-        identity::open(record.process).or_fail("look at the container's first process", &request.id)?;
-    first.map(|_| record).ok_or_else(ended)
 }
 
 fn no_freezer(request: &ContainerRequest) -> Error {

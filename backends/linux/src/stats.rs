@@ -2,6 +2,9 @@
 
 use nucleus_abi::{ContainerRequest, Result, Stats};
 
+use crate::{cgroups, running};
+
 pub(crate) fn stats(request: &ContainerRequest) -> Result<Stats> {
-    Err(nucleus_abi::backend::not_supported("stats").on(&request.id))
+    let record = running::record(&request.directory, &request.id, "tell what the container uses")?;
+    Ok(cgroups::stats(&record.cgroups))
 }

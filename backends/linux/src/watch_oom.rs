@@ -1,7 +1,17 @@
 //! `watch-oom`: a descriptor that tells of the out-of-memory killer.
 
-use nucleus_abi::{ContainerRequest, Reply, Result, WatchOomReply};
+use nucleus_abi::{ContainerRequest, Error, ErrorCode, Reply, Result, WatchOomReply};
+
+use crate::{cgroups, running};
 
 pub(crate) fn watch_oom(request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
-    Err(nucleus_abi::backend::not_supported("watch-oom").on(&request.id))
+    let step = "watch for the out-of-memory killer";
+    let record = running::record(&request.directory, &request.id, step)?;
+    let watch = cgroups::watch_memory(&record.cgroups)?.ok_or_else(|| {
+        Error::new(ErrorCode::HostUnfit, step)
+            .on(&request.id)
+            .because("none of its cgroups counts memory")
+            .hint("give the container a limit of memory")
+    })?;
+    Ok(Reply { document: WatchOomReply { watch: 0 }, descriptors: vec![watch] })
 }

@@ -8,7 +8,9 @@ mod group;
 mod late;
 mod layout;
 mod members;
+mod oom;
 mod place;
+mod stats;
 mod v1;
 mod v2;
 
@@ -24,6 +26,8 @@ pub(crate) use group::{Group, Made, Version, enter};
 pub(crate) use late::{add as add_late, possible as possible_later};
 pub(crate) use layout::Layout;
 pub(crate) use members::{kill_all, kill_at_once, open_members, pids};
+pub(crate) use oom::watch_memory;
+pub(crate) use stats::stats;
 pub(crate) use v2::obstacle;
 
 /// A controller, by its name in cgroup v2.

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{PipeReader, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{ErrorCode, Hierarchies, SCHEMA, SignalRequest, SignalTarget, Status};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
 use crate::harness::{Bundle, Container, alone, client, exists};
@@ -242,5 +243,83 @@ fn all_processes_are_listed_and_killed_in_groups_below_too() {
                 std::thread::yield_now();
             }
         }
+    });
+}
+
+#[test]
+fn what_an_engines_container_uses_is_counted() {
+    alone(|| {
+        let bundle = everywhere("head -c 8m /dev/zero | tail -c 4m > /dev/shm/x; sleep 1000 & echo; wait");
+        std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/tail")).unwrap();
+        let (container, _words) = started(&bundle);
+        let stats = client().stats(&bundle.request()).unwrap();
+        assert!(stats.cpu.total.unwrap() > 0, "{stats:?}");
+        assert!(stats.memory.usage.now.unwrap() >= 4 << 20, "{stats:?}");
+        assert_eq!(stats.memory.usage.limit, Some(256 << 20));
+        assert_eq!((stats.pids.now, stats.pids.limit), (Some(2), Some(64)), "sh and sleep");
+        assert_eq!(stats.memory.oom_kills, Some(0));
+        container.delete();
+        assert_eq!(client().stats(&bundle.request()).unwrap_err().code, ErrorCode::WrongState);
+    });
+}
+
+/// Whether the descriptor becomes readable within ten seconds.
+fn tells(watch: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(watch, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).unwrap() == 1
+}
+
+fn watch(bundle: &Bundle) -> OwnedFd {
+    client().watch_oom(&bundle.request()).unwrap().descriptors.remove(0)
+}
+
+#[test]
+fn the_out_of_memory_killer_is_told_of() {
+    alone(|| {
+        let bundle = everywhere("echo; cat; tail /dev/zero; echo; sleep 1000")
+            .set("/linux/resources/memory", json!({"limit": 16 << 20}));
+        std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/tail")).unwrap();
+        let (mut words, out) = std::io::pipe().unwrap();
+        let (stdin, go) = std::io::pipe().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        let container = bundle.create([stdin.as_fd(), out.as_fd(), null.as_fd()]).unwrap();
+        drop(out);
+        container.start().unwrap();
+        words.read_exact(&mut [0; 1]).unwrap();
+        let watch = watch(&bundle);
+        drop(go);
+        assert!(tells(&watch));
+        words.read_exact(&mut [0; 1]).unwrap();
+        let kills = client().stats(&bundle.request()).unwrap().memory.oom_kills;
+        assert!(kills.unwrap() >= 1, "{kills:?}");
+        container.delete();
+    });
+}
+
+#[test]
+fn a_watch_ends_with_the_group() {
+    alone(|| {
+        let bundle = everywhere("echo; sleep 1000");
+        let (container, _words) = started(&bundle);
+        let watch = watch(&bundle);
+        container.delete();
+        for directory in bundle.cgroups() {
+            while directory.exists() && fs::remove_dir(&directory).is_err() {
+                std::thread::yield_now();
+            }
+        }
+        assert!(tells(&watch));
+    });
+}
+
+#[test]
+fn what_counts_no_memory_cannot_be_watched() {
+    alone(|| {
+        let bundle = Bundle::new("echo; sleep 1000").set("/linux/resources", json!({"pids": {"limit": 9}}));
+        let (container, _words) = started(&bundle);
+        if Path::new("/sys/fs/cgroup/memory/cgroup.procs").exists() {
+            assert_eq!(client().watch_oom(&bundle.request()).unwrap_err().code, ErrorCode::HostUnfit);
+        }
+        container.delete();
     });
 }
