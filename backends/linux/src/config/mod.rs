@@ -155,6 +155,15 @@ fn in_root(field: &str, path: impl AsRef<std::ffi::OsStr>) -> Result<InRootPath>
     InRootPath::new(text).map_err(|error| invalid(field, error))
 }
 
+/// A path of the host, absolute or relative to the bundle.
+fn host_path(field: &str, text: &str) -> Result<PathBuf> {
+    match text {
+        "" => Err(invalid(field, "is empty")),
+        text if text.contains('\0') => Err(invalid(field, "holds a NUL byte")),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
 fn paths(field: &str, texts: &[Text<'_>]) -> Result<Vec<InRootPath>> {
     let numbered = texts.iter().enumerate();
     numbered.map(|(index, text)| in_root(&format!("{field}[{index}]"), text)).collect()
@@ -169,6 +178,7 @@ fn hostname(field: &str, text: Option<&str>, namespaces: &Namespaces) -> Result<
         Some(_) if !namespaces.owns(nucleus_sys::namespace::Namespace::Uts) => {
             Err(invalid(field, "without a UTS namespace this would be the host's name"))
         }
+        Some(text) if text.contains('\0') => Err(invalid(field, "holds a NUL byte")),
         Some(text) if text.len() > LONGEST_NAME => Err(invalid(field, "longer than 64 bytes")),
         Some(text) => Ok(Some(text.to_owned())),
     }
@@ -188,7 +198,7 @@ fn root(spec: &Spec<'_>, namespaces: &Namespaces) -> Result<Option<Root>> {
         }
     };
     let access = if root.readonly { Access::ReadOnly } else { Access::ReadWrite };
-    Ok(Some(Root { path: PathBuf::from(&*root.path), access, propagation }))
+    Ok(Some(Root { path: host_path("root.path", &root.path)?, access, propagation }))
 }
 
 fn devices(linux: &Linux<'_>) -> Result<Vec<Node>> {

@@ -7,7 +7,7 @@ use nucleus_sys::in_root::InRootPath;
 use nucleus_sys::mount::{ATIME_MODE, MountAttrFlags, Propagation, Reach};
 use nucleus_sys::namespace::Namespace;
 
-use super::{Namespaces, document, in_root};
+use super::{Namespaces, document, host_path, in_root};
 use crate::fault::{invalid, unsupported};
 
 /// One mount.
@@ -153,7 +153,8 @@ fn content(
 ) -> Result<Content> {
     let field = |key: &str| format!("mounts[{index}].{key}");
     if bind.is_some() || &*entry.kind == "bind" {
-        return bind_of(index, PathBuf::from(&*entry.source), bind.unwrap_or(Reach::Mount), &data);
+        let source = host_path(&field("source"), &entry.source)?;
+        return bind_of(index, source, bind.unwrap_or(Reach::Mount), &data);
     }
     let kind = match &*entry.kind {
         "cgroup" | "cgroup2" => return Ok(Content::Cgroup),

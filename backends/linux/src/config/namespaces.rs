@@ -7,6 +7,7 @@ use nucleus_sys::id_map::{IdMap, IdMapping};
 use nucleus_sys::namespace::{Namespace, NamespaceSet};
 
 use super::document::{self, Linux};
+use super::host_path;
 use crate::fault::{invalid, unsupported};
 
 /// Which namespaces the container makes and which it joins; all others are the caller's.
@@ -85,7 +86,8 @@ pub(super) fn read(linux: &Linux<'_>) -> Result<Namespaces> {
         match &entry.path {
             None => namespaces.new |= kind.flag(),
             Some(path) if path.starts_with('/') => {
-                namespaces.joined.push(Joined { kind, path: PathBuf::from(&**path) });
+                let path = host_path(&format!("{field}.path"), path)?;
+                namespaces.joined.push(Joined { kind, path });
             }
             Some(path) => {
                 return Err(invalid(format!("{field}.path"), format!("{path:?} is not an absolute path")));

@@ -83,8 +83,8 @@ pub(super) fn read(process: Option<&document::Process<'_>>, warnings: &mut Vec<S
         directory: string("process.cwd", &process.cwd)?,
         uid: id("process.user.uid", user.uid)?,
         gid: id("process.user.gid", user.gid)?,
-        groups: user.additional_gids.clone(),
-        umask: user.umask,
+        groups: groups(&user.additional_gids)?,
+        umask: umask(user.umask)?,
         limits: limits(&process.rlimits)?,
         capabilities: capabilities(process.capabilities.as_ref(), warnings)?,
         escalation: if process.no_new_privileges { Escalation::Denied } else { Escalation::Allowed },
@@ -118,15 +118,36 @@ fn id(field: &str, id: u32) -> Result<u32> {
     }
 }
 
+fn groups(ids: &[u32]) -> Result<Vec<u32>> {
+    let numbered = ids.iter().enumerate();
+    numbered.map(|(index, gid)| id(&format!("process.user.additionalGids[{index}]"), *gid)).collect()
+}
+
+fn umask(mask: Option<u32>) -> Result<Option<u32>> {
+    match mask {
+        Some(mask) if mask > 0o777 => Err(invalid("process.user.umask", "lies between 0 and 0777 (511)")),
+        mask => Ok(mask),
+    }
+}
+
 fn limits(entries: &[document::Rlimit<'_>]) -> Result<Vec<(Resource, u64, u64)>> {
-    entries.iter().enumerate().map(|(index, entry)| limit(index, entry)).collect()
+    let mut limits: Vec<(Resource, u64, u64)> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let limit = limit(index, entry)?;
+        // config.md, "POSIX process": duplicated entries with the same type must be an error.
+        if limits.iter().any(|before| before.0 == limit.0) {
+            return Err(invalid(format!("process.rlimits[{index}].type"), "is there twice"));
+        }
+        limits.push(limit);
+    }
+    Ok(limits)
 }
 
 fn limit(index: usize, entry: &document::Rlimit<'_>) -> Result<(Resource, u64, u64)> {
     let field = format!("process.rlimits[{index}]");
     let name = &entry.kind;
     let resource = nucleus_sys::rlimit::resource(name)
-        .ok_or_else(|| invalid(&field, format!("`{name}` is no resource limit")))?;
+        .ok_or_else(|| invalid(format!("{field}.type"), format!("`{name}` is no resource limit")))?;
     if entry.soft > entry.hard {
         return Err(invalid(field, format!("{name}: the soft limit is above the hard one")));
     }

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -58,6 +60,30 @@ fn each_error_names_its_field() {
         let error = refused(pointer, value);
         assert_eq!(error.code, ErrorCode::ConfigInvalid, "{error}");
         assert!(error.subject.as_ref().unwrap().contains(field), "{field}: {error}");
+    }
+}
+
+/// Every file of `tests/fixtures/malformed` and the field that `fields.txt` has beside it.
+#[test]
+fn each_malformed_document_is_refused_by_the_name_of_its_field() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/malformed");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    Configuration::parse(&read(&directory.join("../config.json")), &Beyond::default()).unwrap();
+    let table = read(&directory.join("fields.txt"));
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    let lines: Vec<_> = lines.map(|line| line.split_once(' ').unwrap()).collect();
+    let files = std::fs::read_dir(&directory).unwrap().count() - 1;
+    assert_eq!(lines.len(), files, "each file stands in fields.txt");
+    for (name, field) in lines {
+        let json = read(&directory.join(format!("{name}.json")));
+        let error = Configuration::parse(&json, &Beyond::default()).expect_err(name);
+        assert!([ErrorCode::ConfigInvalid, ErrorCode::NotSupported].contains(&error.code), "{name}: {error}");
+        let subject = error.subject.as_deref().unwrap_or_default();
+        let rest = subject.strip_prefix("config.json: ").and_then(|path| path.strip_prefix(field));
+        assert!(
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('[')),
+            "{name}: {field}: {error}"
+        );
     }
 }
 

@@ -80,8 +80,7 @@ impl Test {
 fn index(given: u32) -> Result<u8> {
     u8::try_from(given).ok().filter(|&index| usize::from(index) < ARGUMENTS).ok_or_else(|| {
         Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile")
-            .on(format_args!("argument index {given}"))
-            .because("a system call has six arguments, 0 to 5")
+            .because(format_args!("{given}: a system call has six arguments, 0 to 5"))
             .hint("correct `args[].index` in the profile")
     })
 }

@@ -57,12 +57,13 @@ impl Policy {
     pub(super) fn new(profile: &Seccomp<'_>, native: Abi) -> Result<Self> {
         let rules = &profile.syscalls;
         refuse_unanswerable_notifications(profile, rules)?;
-        let default = Verdict::of(profile.default_action, profile.default_errno_ret)?;
+        let default = Verdict::of(profile.default_action, profile.default_errno_ret)
+            .map_err(|error| within("", error.on("defaultErrnoRet")))?;
         let opened = Abi::opened(&profile.architectures, native);
         let tables = opened.into_iter().map(|abi| Table::new(abi, default)).collect();
         let mut policy = Self { default, tables, unknown_names: Vec::new() };
-        for rule in rules {
-            policy.add(rule)?;
+        for (index, rule) in rules.iter().enumerate() {
+            policy.add(rule).map_err(|error| within(&format!("syscalls[{index}]."), error))?;
         }
         policy.tables.iter_mut().for_each(Table::order_clauses);
         Ok(policy)
@@ -151,7 +152,10 @@ fn clauses_of(groups: &[Vec<Condition>], verdict: Verdict) -> impl Iterator<Item
 
 impl Match {
     fn new(args: &[Argument], abi: Abi) -> Result<Self> {
-        let conditions = args.iter().map(|arg| Condition::new(arg, abi)).collect::<Result<Vec<_>>>()?;
+        let conditions = args.iter().enumerate().map(|(index, arg)| {
+            Condition::new(arg, abi).map_err(|error| error.on(format_args!("args[{index}].index")))
+        });
+        let conditions = conditions.collect::<Result<Vec<_>>>()?;
         Ok(if conditions.is_empty() {
             Self::Every
         } else if has_repeated_argument(&conditions) {
@@ -173,6 +177,12 @@ impl Match {
     }
 }
 
+/// The error with its field's whole path.
+fn within(path: &str, error: Error) -> Error {
+    let field = error.subject.clone().unwrap_or_default();
+    error.on(format_args!("config.json: linux.seccomp.{path}{field}"))
+}
+
 fn has_repeated_argument(conditions: &[Condition]) -> bool {
     let is_repeated =
         |i: usize| conditions[..i].iter().any(|before| before.argument == conditions[i].argument);
@@ -183,24 +193,29 @@ fn has_repeated_argument(conditions: &[Condition]) -> bool {
 /// the process that loads the filter would wait for itself when it sends the descriptor with `write` or by default.
 fn refuse_unanswerable_notifications(profile: &Seccomp<'_>, rules: &[Syscall<'_>]) -> Result<()> {
     let notify = Action::Notify;
-    let refuse = |subject: &str, cause: &str, hint: &str| {
-        let error = Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile");
-        Err(error.on(subject).because(cause).hint(hint))
+    let refuse = |field: &str, cause: &str, hint: &str| {
+        let error = Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile").on(field);
+        Err(within("", error.because(cause).hint(hint)))
     };
     let deadlock = "the process would stop before the agent can answer";
-    let mut asked = rules.iter().filter(|rule| rule.action == notify).peekable();
     if profile.default_action == notify {
         return refuse("defaultAction", deadlock, "name the calls that the agent is to see");
     }
-    if asked.peek().is_some() && profile.listener_path.is_none() {
+    if rules.iter().any(|rule| rule.action == notify) && profile.listener_path.is_none() {
         return refuse(
-            "SCMP_ACT_NOTIFY",
-            "`listenerPath` is missing",
+            "listenerPath",
+            "is missing, and a rule has SCMP_ACT_NOTIFY",
             "name the agent's socket in `listenerPath`",
         );
     }
-    if asked.any(|rule| rule.names.iter().any(|name| &**name == "write")) {
-        return refuse("SCMP_ACT_NOTIFY on write", deadlock, "leave `write` out of the rule");
+    match rules
+        .iter()
+        .position(|rule| rule.action == notify && rule.names.iter().any(|name| &**name == "write"))
+    {
+        Some(index) => {
+            let field = format!("syscalls[{index}].names");
+            refuse(&field, deadlock, "leave `write` out of the rule with SCMP_ACT_NOTIFY")
+        }
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -196,9 +196,9 @@ fn notifications_that_nobody_can_answer_are_refused() {
     let mut with_listener = profile(Action::Allow, vec![notify(&["mkdir", "write"])]);
     with_listener.listener_path = Some("/run/agent.sock".into());
     for (wrong, subject) in [
-        (profile(Action::Notify, vec![]), "defaultAction"),
-        (profile(Action::Allow, vec![notify(&["mkdir"])]), "SCMP_ACT_NOTIFY"),
-        (with_listener, "SCMP_ACT_NOTIFY on write"),
+        (profile(Action::Notify, vec![]), "config.json: linux.seccomp.defaultAction"),
+        (profile(Action::Allow, vec![notify(&["mkdir"])]), "config.json: linux.seccomp.listenerPath"),
+        (with_listener, "config.json: linux.seccomp.syscalls[0].names"),
     ] {
         assert_eq!(compile_for(Abi::X86_64, &wrong).unwrap_err().subject.as_deref(), Some(subject));
     }
@@ -227,7 +227,7 @@ fn long_programs_jump_far_and_end_at_the_kernels_limit() {
 fn an_argument_that_no_call_has_is_refused() {
     let wrong = rule(&["ioctl"], Action::Allow, vec![arg(6, Op::Eq, 0, 0)]);
     let error = compile_for(Abi::X86_64, &profile(Action::Errno, vec![wrong])).unwrap_err();
-    assert!(error.to_string().contains("argument index 6"), "{error}");
+    assert!(error.to_string().contains("linux.seccomp.syscalls[0].args[0].index: 6:"), "{error}");
 }
 
 /// The documented meaning of a profile on x86-64, read off the profile itself: slow, and without our data structures.

@@ -50,8 +50,8 @@ fn at_most(limit: u32, data: u32) -> Result<u32> {
         return Ok(data);
     }
     Err(Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile")
-        .on(format_args!("errnoRet {data}"))
-        .because(format_args!("the kernel takes at most {limit}"))
+        .on("errnoRet")
+        .because(format_args!("{data}: the kernel takes at most {limit}"))
         .hint("use an error number of errno(3)"))
 }
 
