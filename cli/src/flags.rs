@@ -102,8 +102,19 @@ pub(crate) fn arguments() -> Vec<Arg> {
     FLAGS.iter().map(argument).chain([workload]).collect()
 }
 
+/// Flags that fix the same field to another value: one would silently undo the other.
+fn contrary(flag: &Flag) -> Vec<&'static str> {
+    let fixed = |flag: &Flag| match flag.meaning {
+        Meaning::Fixed(json) => Some((flag.pointer, json)),
+        _ => None,
+    };
+    let Some((pointer, json)) = fixed(flag) else { return Vec::new() };
+    let others = FLAGS.iter().filter_map(|other| Some((other.name, fixed(other)?)));
+    others.filter(|(_, (same, other))| *same == pointer && *other != json).map(|(name, _)| name).collect()
+}
+
 fn argument(flag: &Flag) -> Arg {
-    let mut argument = Arg::new(flag.name).long(flag.name).help(flag.help);
+    let mut argument = Arg::new(flag.name).long(flag.name).help(flag.help).conflicts_with_all(contrary(flag));
     if let Some(letter) = flag.short {
         argument = argument.short(letter);
     }
@@ -222,6 +233,14 @@ mod tests {
                 serde_json::from_str::<Value>(json).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn of_two_flags_that_contradict_each_other_none_wins() {
+        let flag = |name: &str| FLAGS.iter().find(|flag| flag.name == name).unwrap();
+        assert_eq!(contrary(flag("read-only")), ["writable"]);
+        assert_eq!(contrary(flag("writable")), ["read-only"]);
+        assert!(contrary(flag("memory")).is_empty());
     }
 
     #[test]

@@ -130,7 +130,7 @@ textual!(HostName, "HostName");
 
 impl Textual for BackendName {
     const FORMAT: &'static str = "backend-name";
-    const EXPECTED: &'static str = "the name of a backend such as native-namespace";
+    const EXPECTED: &'static str = "the name of a backend (`nucleus backend list`) or auto";
     const PATTERN: &'static str = "^[a-z][a-z0-9-]*$";
     const ACCEPTS: Accepts = Accepts::Text;
 }
