@@ -2,12 +2,15 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use nucleus_abi::{CreateReply, CreateRequest, Descriptors, Error, ErrorCode, Reply, Result};
+use nucleus_abi::{CreateReply, CreateRequest, Descriptors, Error, ErrorCode, Reply, Result, Status};
 use nucleus_sys::pidfd::{Exit, PidFd};
 use nucleus_sys::socket::Socket;
 
+use crate::config::Point;
 use crate::fault::OrFail;
 use crate::gate::{self, Message, Word};
+use crate::hooks::Moment;
+use crate::record::Record;
 
 /// What came through the gate until it was closed from inside.
 #[derive(Default)]
@@ -19,11 +22,16 @@ struct Heard {
 
 pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
     let gate = descriptors.get(request.gate)?;
-    let speaking = gate.try_clone_to_owned().or_fail("duplicate the gate", &request.id)?;
-    gate::tell(&Socket::from(speaking), Word::Go, &[])?;
+    let speaking = Socket::from(gate.try_clone_to_owned().or_fail("duplicate the gate", &request.id)?);
+    gate::tell(&speaking, Word::Go, &[])?;
     let mut heard = Heard::default();
     while let Some((message, descriptors)) = gate::receive(gate)? {
-        heard.take(message, descriptors)?;
+        if let Message::Mounted = message {
+            heard.call_hooks(request)?;
+            gate::tell(&speaking, Word::Pivot, &[])?;
+        } else {
+            heard.take(message, descriptors)?;
+        }
     }
     heard.reply(request)
 }
@@ -44,6 +52,7 @@ impl Heard {
                 self.warnings = warnings;
                 self.process = Some((pid, pidfd, descriptors.next().ok_or_else(missing)?));
             }
+            Message::Mounted => {}
             Message::Ready => self.ready = Some(Ready { console: descriptors.next() }),
             Message::Failed(error) => {
                 self.reap();
@@ -51,6 +60,17 @@ impl Heard {
             }
         }
         Ok(())
+    }
+
+    /// prestart before createRuntime (config.md, "`Prestart` Hooks").
+    fn call_hooks(&self, request: &CreateRequest) -> Result<()> {
+        let callbacks = Record::read(&request.directory)?.and_then(|record| record.callbacks);
+        let pid = self.process.as_ref().map(|(pid, ..)| *pid);
+        let moment = Moment { status: Status::Creating, pid };
+        let points = [Point::Prestart, Point::CreateRuntime];
+        callbacks.map_or(Ok(()), |callbacks| {
+            points.into_iter().try_for_each(|point| callbacks.call(point, moment))
+        })
     }
 
     /// The failed process is about to end. That it may be the child of another process is none of our concern here.

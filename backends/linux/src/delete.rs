@@ -1,10 +1,12 @@
 //! `delete`: ends what still runs and removes the engine's files. The core removes the cgroups and the directory.
 
-use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result};
+use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result, Status};
 use nucleus_sys::signal::Signal;
 
 use crate::cgroups;
+use crate::config::Point;
 use crate::fault::{OrFail, explain};
+use crate::hooks::{Moment, started};
 use crate::identity;
 use crate::record::{Record, remove_if_there};
 use crate::start;
@@ -15,18 +17,29 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
         Err(error) if error.code != ErrorCode::RecordUnreadable => return Err(error),
         record => record.ok().flatten(),
     };
+    let ended = record.as_ref().map_or(Ok(()), |record| end(record, request));
+    // A container that could not be ended is not deleted, and they are called when it is.
+    let unheard = if ended.is_ok() { call_hooks(record.as_ref()) } else { Vec::new() };
     let failures: Vec<Error> = [
-        record.as_ref().map_or(Ok(()), |record| end(record, request)),
+        ended,
         remove_if_there(&start::path(&request.directory)).or_fail("remove the start gate", &request.id),
+        remove_if_there(&started::path(&request.directory)).or_fail("remove the start's report", &request.id),
         Record::remove(&request.directory).or_fail("remove the backend's record", &request.id),
     ]
     .into_iter()
     .filter_map(Result::err)
     .collect();
     if failures.is_empty() {
-        return Ok(Done::default());
+        return Ok(Done { warnings: unheard.iter().map(ToString::to_string).collect() });
     }
-    Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures))
+    Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures).and(unheard))
+}
+
+/// All of them, whatever becomes of each (runtime.md, "Lifecycle", step 13).
+fn call_hooks(record: Option<&Record>) -> Vec<Error> {
+    let moment = Moment { status: Status::Stopped, pid: None };
+    let callbacks = record.and_then(|record| record.callbacks.as_ref());
+    callbacks.map(|callbacks| callbacks.call_all(Point::Poststop, moment)).unwrap_or_default()
 }
 
 fn end(record: &Record, request: &ContainerRequest) -> Result<()> {

@@ -50,6 +50,8 @@ pub(crate) enum Word {
     Enter,
     /// The network is in place: build, and become the workload.
     Go,
+    /// The runtime's hooks have been called: exchange the root.
+    Pivot,
 }
 
 impl Word {
@@ -59,6 +61,7 @@ impl Word {
             Self::Network => b"n",
             Self::Enter => b"e",
             Self::Go => b"g",
+            Self::Pivot => b"p",
         }
     }
 }
@@ -69,6 +72,8 @@ impl Word {
 pub(crate) enum Message {
     /// Put into the socket by `sandbox` for `create`, with the process's pidfd and the reading end of its failure pipe.
     Process { pid: u32, warnings: Vec<String> },
+    /// All is mounted, and the runtime's hooks are to be called.
+    Mounted,
     /// All is built; with the terminal's outer side if there is one. The exec of the last stage closes the socket.
     Ready,
     /// A step failed.

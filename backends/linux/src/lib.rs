@@ -7,8 +7,8 @@
 //! ```text
 //! sandbox: config.json → Configuration → host sources opened → clone3 ─┬→ parent: id maps, cgroups, ledger, record
 //!                                                                      └→ child: mounts, /dev, masks … waits for "go"
-//! create:  "go" → cgroup namespace, sysctls → pivot → rights given up → exec of the last stage → waits at the start FIFO
-//! start:   one byte into the FIFO
+//! create:  "go" → cgroup namespace, sysctls → hooks → pivot → rights given up → exec of the last stage → waits at the start FIFO
+//! start:   one byte into the FIFO → hooks → exec of the workload → hooks
 //! ```
 //! The engine keeps no state in memory between verbs: see `record`.
 
@@ -23,6 +23,7 @@ mod exec;
 mod fault;
 mod features;
 mod gate;
+mod hooks;
 mod identity;
 mod init;
 mod intermediate;

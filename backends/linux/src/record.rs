@@ -8,10 +8,12 @@ use nucleus_abi::{Error, ErrorCode, Process, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{OrFail, explain};
+use crate::hooks::Callbacks;
 
 const FILE: &str = "backend.json";
-/// Version of the file's language.
-const VERSION: u32 = 1;
+/// Version of the file's language. 2 knows hooks; 1 is the same without them.
+const VERSION: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// The facts about one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub(crate) struct Record {
     /// Groups that may be made later; the ledger names them already.
     #[serde(default)]
     pub(crate) later: Vec<PathBuf>,
+    /// The hooks that are still to be called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) callbacks: Option<Callbacks>,
 }
 
 impl Record {
@@ -35,7 +40,7 @@ impl Record {
         cgroups: Vec<PathBuf>,
         later: Vec<PathBuf>,
     ) -> Self {
-        Self { version: VERSION, process, own_pid_namespace, cgroups, later }
+        Self { version: VERSION, process, own_pid_namespace, cgroups, later, callbacks: None }
     }
 
     /// Writes it with one write(2), so that a crash leaves all or nothing.
@@ -74,8 +79,10 @@ impl Record {
         };
         let record: Self = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
         match record.version {
-            VERSION => Ok(Some(record)),
-            other => Err(unreadable(format!("version {other}, and this release reads version {VERSION}"))),
+            OLDEST..=VERSION => Ok(Some(record)),
+            other => {
+                Err(unreadable(format!("version {other}, and this release reads {OLDEST} to {VERSION}")))
+            }
         }
     }
 
@@ -106,8 +113,18 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_can_be_removed_twice() {
         let directory = directory("round");
-        let record =
-            Record::new(Process { pid: 7, start_time: 8 }, true, vec!["/sys/fs/cgroup/x".into()], Vec::new());
+        let hook = serde_json::json!({"path": "/x", "arguments": ["x"], "environment": [], "timeout": 3});
+        let subject = serde_json::json!({"ociVersion": "1.2.0", "id": "a", "bundle": "/b"});
+        let callbacks = serde_json::json!({"hooks": {"poststop": [hook]}, "subject": subject});
+        let record = Record {
+            callbacks: Some(serde_json::from_value(callbacks).unwrap()),
+            ..Record::new(
+                Process { pid: 7, start_time: 8 },
+                true,
+                vec!["/sys/fs/cgroup/x".into()],
+                Vec::new(),
+            )
+        };
         record.write(&directory).unwrap();
         record.replace(&directory).unwrap();
         assert_eq!(Record::read(&directory).unwrap(), Some(record));
@@ -118,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_refused_and_an_empty_file_is_no_record() {
+    fn a_later_version_is_refused_an_earlier_one_read_and_an_empty_file_is_no_record() {
         let directory = directory("version");
         fs::write(directory.join(FILE), "").unwrap();
         assert_eq!(Record::read(&directory).unwrap(), None);
@@ -128,6 +145,9 @@ mod tests {
         let error = Record::read(&directory).unwrap_err();
         assert_eq!(error.code, ErrorCode::RecordUnreadable);
         assert!(error.to_string().contains("version 9"), "{error}");
+        fs::write(directory.join(FILE), later.replace('9', "1")).unwrap();
+        let record = Record::read(&directory).unwrap().unwrap();
+        assert_eq!((record.version, record.callbacks), (1, None));
         fs::remove_dir_all(directory).unwrap();
     }
 }

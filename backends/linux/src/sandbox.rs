@@ -4,7 +4,7 @@
 //! its cgroups, the network). What it builds is seen by nobody before `create`, and dies with it.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nucleus_abi::{Descriptors, Effect, Error, Ledger, Process, Reply, Result, SandboxReply, SandboxRequest};
@@ -19,6 +19,7 @@ use crate::cgroups::{self, Group, KillBy, Version};
 use crate::config::Configuration;
 use crate::fault::{OrFail, system};
 use crate::gate::{self, Message, Word};
+use crate::hooks::{Callbacks, Subject, started};
 use crate::init::{self, Inside};
 use crate::joining::ForTheChild;
 use crate::record::Record;
@@ -37,12 +38,15 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let gates = gate::Ends::make(request.id.as_str())?;
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
     let unified = make_unified(&groups)?;
+    let callbacks = callbacks(&configuration, request);
     let inside = Inside {
         configuration: &configuration,
         sources: sources::open(&configuration, request, descriptors)?,
         joins: targets::open(&configuration)?,
         groups: &groups,
         start: start::make(&request.directory)?,
+        started: started(callbacks.as_ref(), request)?,
+        callbacks: callbacks.as_ref(),
         errors: errors.into(),
         given: Given::find(request.stdio, &request.extra, descriptors)?,
         id: request.id.as_str(),
@@ -51,10 +55,27 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let (outer, inner) = gates.both();
     let process = equip(child.get(), &configuration, &groups, &outer)?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
-    Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later)
-        .write(&request.directory)?;
+    let record = Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later);
+    Record { callbacks, ..record }.write(&request.directory)?;
     hand_over(&inner, process, configuration.warnings, child, failure.as_fd())?;
     Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
+}
+
+/// `None` without hooks: then nothing of it costs anything.
+fn callbacks(configuration: &Configuration, request: &SandboxRequest) -> Option<Callbacks> {
+    let subject = || Subject {
+        oci_version: configuration.oci_version.clone(),
+        id: request.id.to_string(),
+        bundle: request.bundle.clone(),
+        annotations: configuration.annotations.clone(),
+    };
+    let hooks = &configuration.hooks;
+    (!hooks.are_none()).then(|| Callbacks { hooks: hooks.clone(), subject: subject() })
+}
+
+fn started(callbacks: Option<&Callbacks>, request: &SandboxRequest) -> Result<Option<OwnedFd>> {
+    let followed = callbacks.filter(|callbacks| callbacks.follow_the_start());
+    followed.map(|_| started::make(&request.directory)).transpose()
 }
 
 fn kill_by(configuration: &Configuration) -> KillBy {

@@ -6,10 +6,17 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result};
+use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result, Status};
+use nucleus_sys::pidfd::PidFd;
+use nucleus_sys::signal::Signal;
 use nucleus_sys::{Mode, OFlags};
 
+use crate::config::Point;
 use crate::fault::{OrFail, system};
+use crate::hooks::Moment;
+use crate::hooks::started::Listener;
+use crate::identity;
+use crate::record::Record;
 
 pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("start")
@@ -29,9 +36,40 @@ pub(crate) fn start(request: &ContainerRequest) -> Result<Done> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let gate =
         rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| not_waiting(request, &errno.into()))?;
+    let listener = Listener::open(&request.directory)?;
     rustix::io::write(&gate, b"s").or_fail("start the workload", &request.id)?;
     fs::remove_file(&path).or_fail("remove the start gate", path.display())?;
+    listener.map_or(Ok(()), |listener| follow(request, listener))?;
     Ok(Done::default())
+}
+
+/// A startContainer or poststart hook that fails stops the container (runtime.md, "Lifecycle", steps 7 and 9).
+fn follow(request: &ContainerRequest, listener: Listener) -> Result<()> {
+    let Some(record) = Record::read(&request.directory)? else { return Ok(()) };
+    let Some(callbacks) = &record.callbacks else { return Ok(()) };
+    let open =
+        || identity::open(record.process).or_fail("look at the container's first process", &request.id);
+    let called = listener.wait(callbacks, request).and_then(|()| {
+        let moment = match open()? {
+            Some(_) => Moment { status: Status::Running, pid: Some(record.process.pid) },
+            None => Moment { status: Status::Stopped, pid: None },
+        };
+        callbacks.call(Point::Poststart, moment)
+    });
+    called.map_err(|error| {
+        match open().and_then(|first| first.map_or(Ok(()), |first| stop(&first, request))) {
+            Ok(()) => error,
+            Err(failure) => error.and([failure]),
+        }
+    })
+}
+
+fn stop(first: &PidFd, request: &ContainerRequest) -> Result<()> {
+    match first.send_signal(Signal::KILL) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        result => result.or_fail("stop the container", &request.id),
+    }?;
+    first.wait_over(None).or_fail("wait for the stopped container", &request.id).map(drop)
 }
 
 fn not_waiting(request: &ContainerRequest, error: &std::io::Error) -> Error {

@@ -22,7 +22,8 @@ use crate::{Error, ErrorCode, Result};
 /// caller's from then on. Each is close-on-exec.
 ///
 /// **Hooks.** Those of `config.json` are the backend's to run, as config.md#posix-platform-hooks says: the core runs none,
-/// so that each runs once, whatever the backend. A failed `poststart` or `poststop` is a warning of `start` or `delete`.
+/// so that each runs once, whatever the backend. A failed `startContainer` or `poststart` stops the container and is an error
+/// of `start`; a failed `poststop` is a warning of `delete` (runtime.md, "Lifecycle").
 ///
 /// **Effects.** Whatever can outlive the call is recorded in the ledger before it is made.
 ///

@@ -510,7 +510,7 @@ pub struct HookReply {
 /// The reply of a verb that has nothing to say but that it worked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// What went wrong on the way and is no error by the specification: a `poststart` or `poststop` hook that failed.
+    /// What went wrong on the way and is no error by the specification: a `poststop` hook that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

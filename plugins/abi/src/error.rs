@@ -47,6 +47,8 @@ pub enum ErrorCode {
     CommandNotExecutable,
     /// The image tries something that no honest image does (a link in place of `/proc`, for example).
     HostileImage,
+    /// A hook of the configuration failed, and with it what it was called for.
+    HookFailed,
     /// The kernel refused an operation.
     SystemCall,
     /// Something that was made for a container could not be undone.
@@ -81,6 +83,7 @@ impl ErrorCode {
             Self::CommandNotFound => "command-not-found",
             Self::CommandNotExecutable => "command-not-executable",
             Self::HostileImage => "hostile-image",
+            Self::HookFailed => "hook-failed",
             Self::SystemCall => "system-call",
             Self::Teardown => "teardown",
             Self::PluginPanicked => "plugin-panicked",

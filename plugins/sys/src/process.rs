@@ -183,6 +183,16 @@ pub fn exec_fd(
     unreachable!("execveat returned without an error")
 }
 
+/// Executes the file at `path` in place of this process (execve(2)), a script too.
+///
+/// Returns only errors.
+pub fn exec(path: &CStr, arguments: &[CString], environment: &[CString]) -> io::Result<Infallible> {
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: as in `exec_fd`.
+    check(unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) }.into())?;
+    unreachable!("execve returned without an error")
+}
+
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
 }
@@ -323,6 +333,21 @@ mod tests {
             assert_eq!(verify_working_directory().unwrap_err().raw_os_error(), Some(libc::EXDEV));
             change_directory(c"/").unwrap();
         });
+    }
+
+    #[test]
+    fn exec_by_path_runs_scripts_and_tells_what_is_missing() {
+        let script = std::env::temp_dir().join(format!("nucleus-script-{}", std::process::id()));
+        std::fs::write(&script, "#!/bin/sh\n[ $# = 1 ] && [ \"$1$WORD\" = ab ]\n").unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = CString::new(script.to_str().unwrap()).unwrap();
+        in_child(|| {
+            let missing = exec(c"/no/such", &[c"x".to_owned()], &[]).unwrap_err();
+            assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
+            let arguments = [c"script".to_owned(), c"a".to_owned()];
+            exec(&path, &arguments, &[c"WORD=b".to_owned()]).unwrap();
+        });
+        std::fs::remove_file(script).unwrap();
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! property that this engine does not enforce is one, so that nothing is lost silently.
 
 pub mod document;
+mod hooks;
 mod mounts;
 mod namespaces;
 mod process;
@@ -12,6 +13,7 @@ mod resources;
 mod sysctls;
 mod version;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nucleus_abi::{Beyond, Init, LandlockRule, Result};
@@ -23,6 +25,7 @@ use crate::seccomp::{self, Program};
 
 use document::{Linux, Spec, Text};
 
+pub use hooks::{Hook, Hooks, Point};
 pub use mounts::{Attributes, Content, Datum, FileSystem, Mount};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
 pub use process::{Capabilities, Escalation, Process, Terminal};
@@ -58,6 +61,12 @@ pub struct Configuration {
     pub seccomp: Option<Program>,
     /// Landlock rules.
     pub landlock: Option<Vec<LandlockRule>>,
+    /// What is called at points of the container's life.
+    pub hooks: Hooks,
+    /// `ociVersion`, as it stands there.
+    pub oci_version: String,
+    /// `annotations`: told to hooks, and never obeyed.
+    pub annotations: BTreeMap<String, String>,
     /// Whether an init process stands between the engine and the workload.
     pub init: Init,
     /// What was asked for and left out, where the specification says that this is no error.
@@ -119,6 +128,9 @@ impl Configuration {
             seccomp: filter(linux, &mut warnings)?,
             landlock: beyond.landlock.clone(),
             init: beyond.init,
+            hooks: hooks::read(&spec.hooks)?,
+            oci_version: spec.oci_version.to_string(),
+            annotations: spec.annotations.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             namespaces,
             warnings,
         };

@@ -2,7 +2,7 @@
 
 use nucleus_abi::Result;
 
-use super::document::{Hooks, Linux, Mount, Process, Resources, Spec, Text};
+use super::document::{Linux, Mount, Process, Resources, Spec, Text};
 use crate::fault::unsupported;
 
 pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
@@ -12,17 +12,10 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
         ("vm", spec.vm.is_some()),
         ("zos", spec.zos.is_some()),
         ("freebsd", spec.freebsd.is_some()),
-        ("hooks", has_hooks(&spec.hooks)),
     ])?;
     spec.process.as_ref().map_or(Ok(()), process)?;
     spec.mounts.iter().try_for_each(mount)?;
     linux(&spec.linux)
-}
-
-/// Hooks are run by the core; those that belong into the container's namespaces have no place to be run yet.
-fn has_hooks(hooks: &Hooks<'_>) -> bool {
-    let lists = [&hooks.create_runtime, &hooks.create_container, &hooks.start_container];
-    lists.into_iter().any(|list| !list.is_empty())
 }
 
 fn process(process: &Process<'_>) -> Result<()> {

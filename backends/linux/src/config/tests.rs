@@ -55,6 +55,27 @@ fn each_error_names_its_field() {
         ("/linux/resources", json!({"unified": {"cgroup.procs": "1"}}), "linux.resources.unified"),
         ("/mounts", json!([{"destination": "x", "type": "tmpfs"}]), "mounts[0].destination"),
         ("/mounts", json!([{"destination": "/", "type": "tmpfs"}]), "mounts[0].destination"),
+        ("/hooks", json!({"prestart": [{"path": "true"}]}), "hooks.prestart[0].path"),
+        (
+            "/hooks",
+            json!({"poststop": [{"path": "/x"}, {"path": "/x", "timeout": 0}]}),
+            "hooks.poststop[1].timeout",
+        ),
+        (
+            "/hooks",
+            json!({"createRuntime": [{"path": "/x", "timeout": -1}]}),
+            "hooks.createRuntime[0].timeout",
+        ),
+        (
+            "/hooks",
+            json!({"startContainer": [{"path": "/x", "args": ["a\0"]}]}),
+            "hooks.startContainer[0].args",
+        ),
+        (
+            "/hooks",
+            json!({"createContainer": [{"path": "/x", "env": ["a\0"]}]}),
+            "hooks.createContainer[0].env",
+        ),
     ];
     for (pointer, value, field) in cases {
         let error = refused(pointer, value);
@@ -95,7 +116,6 @@ fn what_is_known_and_not_enforced_is_refused() {
         ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
         ("/linux/rootfsPropagation", json!("shared"), "linux.rootfsPropagation"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
-        ("/hooks", json!({"createRuntime": [{"path": "/bin/true"}]}), "hooks"),
         ("/mounts", json!([{"destination": "/x", "type": "overlay"}]), "mounts[0].type"),
     ];
     for (pointer, value, field) in cases {
@@ -103,6 +123,18 @@ fn what_is_known_and_not_enforced_is_refused() {
         assert_eq!(error.code, ErrorCode::NotSupported, "{error}");
         assert!(error.subject.as_ref().unwrap().contains(field), "{field}: {error}");
     }
+}
+
+#[test]
+fn a_hook_without_arguments_gets_its_path_as_the_first() {
+    let mut document = minimal();
+    document["hooks"] =
+        json!({"poststop": [{"path": "/x"}, {"path": "/x", "args": ["y", "z"], "timeout": 3}]});
+    let hooks = parse(&document).unwrap().hooks;
+    assert!(!hooks.are_none());
+    assert_eq!(hooks.poststop[0].arguments, ["/x"]);
+    assert_eq!((hooks.poststop[1].arguments.len(), hooks.poststop[1].timeout), (2, Some(3)));
+    assert!(parse(&minimal()).unwrap().hooks.are_none());
 }
 
 #[test]

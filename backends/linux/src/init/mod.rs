@@ -15,7 +15,7 @@ mod sysctls;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nucleus_abi::{Error, Init, Result};
+use nucleus_abi::{Error, Init, Result, Status};
 use nucleus_sys::in_root::Root;
 use nucleus_sys::last_stage::Role;
 use nucleus_sys::mount::DetachedMount;
@@ -25,8 +25,9 @@ use nucleus_sys::terminal::Pty;
 
 use crate::aside;
 use crate::cgroups::{self, Group, Version};
-use crate::config::{Access, Configuration, Content, Mount, Terminal};
+use crate::config::{Access, Configuration, Content, Mount, Point, Terminal};
 use crate::gate::{self, Message, Word};
+use crate::hooks::{Callbacks, Moment};
 use crate::joining::{Target, is_for_parent};
 use crate::sources::Sources;
 use crate::workload::{Given, Handover};
@@ -39,6 +40,9 @@ pub(crate) struct Inside<'a> {
     pub(crate) groups: &'a [Group],
     /// Both ends of the start FIFO.
     pub(crate) start: OwnedFd,
+    /// Both ends of the FIFO by which `start` learns what becomes of the workload.
+    pub(crate) started: Option<OwnedFd>,
+    pub(crate) callbacks: Option<&'a Callbacks>,
     /// Writing end of the failure pipe.
     pub(crate) errors: OwnedFd,
     pub(crate) given: Given<'a>,
@@ -83,8 +87,6 @@ enum Step<'c> {
     Terminal(Terminal),
     /// Masked and read-only paths.
     Cover,
-    /// The root becomes read-only, by its descriptor, after the places for mounts were made in it.
-    SealRoot,
     /// Enter the groups of cgroup v1 when they are made and limited; in one of v2 we were born.
     EnterGroups,
     /// Wait until the network is in place, and the core says "go".
@@ -93,6 +95,13 @@ enum Step<'c> {
     CgroupNamespace,
     /// Kernel parameters, when the network is there.
     Sysctls,
+    /// Hooks of the runtime's side: told outside that all is mounted, and waited for.
+    AwaitHooks,
+    /// The createContainer hooks, while the host's programs can still be found.
+    CallHooks,
+    /// The root becomes read-only, by its descriptor, after the places for mounts were made in it, and what hooks write
+    /// to it (`ldconfig`).
+    SealRoot,
     /// The new root becomes the only one.
     Pivot,
 }
@@ -126,7 +135,17 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Gr
     steps.append(&mut late.network);
     steps.append(&mut late.cgroups);
     steps.push(Step::Sysctls);
-    if namespaces.own_mounts() {
+    let hooks = &configuration.hooks;
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        steps.push(Step::AwaitHooks);
+    }
+    if !hooks.create_container.is_empty() {
+        steps.push(Step::CallHooks);
+    }
+    if let Some(root) = &configuration.root {
+        if root.access == Access::ReadOnly {
+            steps.push(Step::SealRoot);
+        }
         steps.push(Step::Pivot);
     }
     steps
@@ -163,9 +182,6 @@ fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: 
     steps.push(Step::Devices);
     steps.extend(configuration.process.terminal.map(Step::Terminal));
     steps.push(Step::Cover);
-    if configuration.root.as_ref().is_some_and(|root| root.access == Access::ReadOnly) {
-        steps.push(Step::SealRoot);
-    }
 }
 
 /// What is known and held while the container is being built.
@@ -174,12 +190,20 @@ struct Build<'a> {
     gate: Socket,
     groups: &'a [Group],
     id: &'a str,
+    callbacks: Option<&'a Callbacks>,
     detached_root: Option<DetachedMount>,
     binds: std::collections::BTreeMap<usize, crate::sources::Bind>,
     root: Option<OwnedFd>,
     /// The attached `/dev/null` of the container.
     null: Option<OwnedFd>,
     pty: Option<Pty>,
+}
+
+/// What the last stage needs beyond the gate.
+struct Pipes {
+    start: OwnedFd,
+    started: Option<OwnedFd>,
+    errors: OwnedFd,
 }
 
 /// Why the child leaves without having become the workload.
@@ -198,19 +222,21 @@ impl From<Error> for Leave {
 
 /// The child's life. Returns the status to exit with, if it does not become the workload.
 pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
-    let Inside { configuration, sources, joins, groups, start, errors, given, id } = inside;
+    let Inside { configuration, sources, joins, groups, start, started, callbacks, errors, given, id } =
+        inside;
     let mut build = Build {
         configuration,
         gate,
         groups,
         id,
+        callbacks,
         detached_root: sources.root,
         binds: sources.binds,
         root: None,
         null: None,
         pty: None,
     };
-    let Err(leave) = build.life(&joins, &given, start, errors);
+    let Err(leave) = build.life(&joins, &given, Pipes { start, started, errors });
     if let Leave::Failed(error) = leave {
         // If nobody listens any more, nobody is there to tell.
         let _ = gate::send(&build.gate, &Message::Failed(*error), &[]);
@@ -223,8 +249,7 @@ impl<'a> Build<'a> {
         &mut self,
         joins: &'a [Target],
         given: &Given<'_>,
-        start: OwnedFd,
-        errors: OwnedFd,
+        pipes: Pipes,
     ) -> std::result::Result<Infallible, Leave> {
         given.keep_clear(&mut self.gate)?;
         self.all(joins)?;
@@ -238,8 +263,13 @@ impl<'a> Build<'a> {
             },
             pty: self.pty.take(),
             given,
-            start: Some(start),
-            errors,
+            start: Some(pipes.start),
+            report: pipes.started,
+            hooks: match self.callbacks {
+                Some(callbacks) => callbacks.of_last_stage(std::process::id())?,
+                None => None,
+            },
+            errors: pipes.errors,
         };
         handover.become_last_stage(&self.gate).map_err(Leave::from)
     }
@@ -256,6 +286,8 @@ impl<'a> Build<'a> {
             Step::AwaitGo => return self.hear(Word::Go).map(drop),
             Step::EnterNetwork => return self.enter_network(),
             Step::EnterGroups => return self.enter_groups(),
+            Step::AwaitHooks => return self.await_hooks(),
+            Step::CallHooks => self.call_hooks(),
             Step::Hide => namespaces::hide(),
             Step::BecomeRoot => namespaces::become_root(),
             Step::Join(target) => target.join(),
@@ -291,6 +323,21 @@ impl<'a> Build<'a> {
     fn enter_groups(&self) -> std::result::Result<(), Leave> {
         let doors = self.hear(Word::Enter)?;
         doors.iter().try_for_each(|door| cgroups::enter(door.as_fd())).map_err(Leave::from)
+    }
+
+    fn await_hooks(&self) -> std::result::Result<(), Leave> {
+        gate::send(&self.gate, &Message::Mounted, &[])?;
+        self.hear(Word::Pivot).map(drop)
+    }
+
+    fn call_hooks(&self) -> Result<()> {
+        let Some(callbacks) = self.callbacks else { return Ok(()) };
+        // `std::process::id` is the id in our own pid namespace: the container's.
+        let moment = Moment { status: Status::Creating, pid: Some(std::process::id()) };
+        match &self.root {
+            Some(root) => callbacks.call_in(Point::CreateContainer, moment, root.as_fd()),
+            None => callbacks.call(Point::CreateContainer, moment),
+        }
     }
 
     fn root_fd(&self) -> BorrowedFd<'_> {

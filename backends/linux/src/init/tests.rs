@@ -58,8 +58,8 @@ fn the_order_is_the_security_argument() {
         "/tmp",
         "Devices",
         "Cover",
-        "SealRoot",
         "Sysctls",
+        "SealRoot",
         "Pivot",
     ];
     assert_eq!(order(&configuration(&mounts, &every_namespace())), expected);
@@ -68,7 +68,8 @@ fn the_order_is_the_security_argument() {
 #[test]
 fn without_cgroups_to_show_the_wait_comes_last() {
     let order = order(&configuration(&json!([]), &every_namespace()));
-    assert_eq!(order[order.len() - 4..], ["AwaitGo", "CgroupNamespace", "Sysctls", "Pivot"]);
+    let end = ["AwaitGo", "CgroupNamespace", "Sysctls", "SealRoot", "Pivot"];
+    assert_eq!(order[order.len() - 5..], end);
     let dev = order.iter().position(|step| step == "MountDev").unwrap();
     assert_eq!(order[dev + 1], "PopulateDev");
 }

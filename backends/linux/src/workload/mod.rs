@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nucleus_abi::{LandlockRule, Result};
-use nucleus_sys::last_stage::{self, Arguments, Role};
+use nucleus_sys::last_stage::{self, Arguments, Hooks, Role};
 use nucleus_sys::socket::Socket;
 use nucleus_sys::terminal::Pty;
 use nucleus_sys::{process, signal};
@@ -21,6 +21,7 @@ pub(crate) use stdio::Given;
 use crate::config::{Escalation, Process};
 use crate::fault::OrFail;
 use crate::gate::{self, Message};
+use crate::hooks::ForLastStage;
 use crate::seccomp::Program;
 
 /// What a process that stands in all of the container's namespaces needs to become the workload.
@@ -33,6 +34,10 @@ pub(crate) struct Handover<'a> {
     pub(crate) given: &'a Given<'a>,
     /// Where the last stage waits for the start; without it the workload starts at once.
     pub(crate) start: Option<OwnedFd>,
+    /// Where the last stage tells what keeps the workload from starting.
+    pub(crate) report: Option<OwnedFd>,
+    /// What it runs between the start and the workload.
+    pub(crate) hooks: Option<ForLastStage>,
     /// Writing end of the failure pipe.
     pub(crate) errors: OwnedFd,
 }
@@ -41,6 +46,8 @@ pub(crate) struct Handover<'a> {
 struct Lasting {
     stage: OwnedFd,
     start: Option<OwnedFd>,
+    report: Option<OwnedFd>,
+    hooks: Option<ForLastStage>,
     errors: OwnedFd,
     /// The terminal's outer side, for the core.
     console: Option<OwnedFd>,
@@ -91,11 +98,15 @@ impl Handover<'_> {
         let mut lasting = Lasting {
             stage: last_stage::sealed().or_fail("seal the last stage", "memfd")?,
             start: self.start,
+            report: self.report,
+            hooks: self.hooks,
             errors: self.errors,
             console: self.pty.map(|pty| pty.controller),
         };
         let always = [&mut lasting.stage, &mut lasting.errors];
-        let all = always.into_iter().chain(&mut lasting.start).chain(&mut lasting.console);
+        let sometimes = [&mut lasting.start, &mut lasting.report, &mut lasting.console];
+        let state = lasting.hooks.as_mut().map(|hooks| &mut hooks.state);
+        let all = always.into_iter().chain(sometimes.into_iter().flatten()).chain(state);
         all.into_iter().try_for_each(|descriptor| self.given.keep_clear(descriptor))?;
         Ok(lasting)
     }
@@ -106,6 +117,8 @@ impl Lasting {
         let arguments = Arguments {
             gate: self.start.as_ref().map(AsFd::as_fd),
             errors: Some(self.errors.as_fd()),
+            report: self.report.as_ref().map(AsFd::as_fd),
+            hooks: self.hooks.as_ref().map(|hooks| Hooks { list: &hooks.list, state: hooks.state.as_fd() }),
             role,
             ..Arguments::new(executable, &wanted.arguments)
         };
@@ -113,13 +126,14 @@ impl Lasting {
     }
 
     /// What a runtime passes on is what the plan names and nothing else: default signals, an empty mask, no descriptors
-    /// but the standard three, those that the workload is given, and the two of the last stage (CVE-2024-21626).
+    /// but the standard three, those that the workload is given, and those of the last stage (CVE-2024-21626).
     fn leave_nothing_else(&self, given: &Given<'_>) -> Result<()> {
         signal::reset_dispositions().or_fail("reset signal dispositions", "sigaction")?;
         signal::set_mask(signal::SignalSet::EMPTY).or_fail("reset the signal mask", "sigprocmask")?;
         process::close_on_exec_from(3).or_fail("mark descriptors close-on-exec", "close_range")?;
         given.pass_on()?;
-        for end in self.start.iter().chain([&self.errors]) {
+        let state = self.hooks.as_ref().map(|hooks| &hooks.state);
+        for end in [&self.start, &self.report].into_iter().flatten().chain(state).chain([&self.errors]) {
             process::set_inheritable(end.as_fd()).or_fail("hand a descriptor to the last stage", "fcntl")?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod cgroups;
 mod harness;
+mod hooks;
 mod isolation;
 mod joining;
 mod life;
