@@ -10,10 +10,12 @@
 //! | start a process in new namespaces | [`clone`], [`pidfd`], [`namespace`], [`id_map`] |
 //! | build a root file system by descriptor | [`mount`], [`in_root`], [`device`] |
 //! | write to `/proc` without being lied to | [`procfs`] |
+//! | decide about devices | [`bpf`] |
 //! | give up rights | [`capability`], [`seccomp`], [`landlock`], [`process`] |
 //! | talk to the process and its terminal | [`socket`], [`signal`], [`terminal`] |
 //! | leave nothing of nucleus inside | [`last_stage`] |
 
+pub mod bpf;
 pub mod capability;
 pub mod clone;
 pub mod device;

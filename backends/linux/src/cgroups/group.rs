@@ -9,9 +9,9 @@ use nucleus_sys::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::layout::Hierarchy;
-use super::{Controller, Setting, freezer, layout, members, v1, v2};
-use crate::config::Limits;
-use crate::fault::{OrFail, explain};
+use super::{Controller, Setting, Without, devices, freezer, layout, members, v1, v2};
+use crate::config::{DeviceRule, Limits};
+use crate::fault::{OrFail, explain, system};
 
 /// The version of a hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(crate) struct Group {
     welcome: Vec<Controller>,
     existing: Existing,
     settings: Vec<Setting>,
+    devices: Option<Vec<DeviceRule>>,
 }
 
 /// What becomes of a directory that is there before we make it.
@@ -62,6 +63,7 @@ impl Group {
             welcome: Vec::new(),
             existing: Existing::Refused,
             settings: Vec::new(),
+            devices: None,
         }
     }
 
@@ -77,13 +79,16 @@ impl Group {
         self.welcome = controllers;
     }
 
+    pub(super) fn restrict_devices(&mut self, rules: Vec<DeviceRule>) {
+        self.devices = Some(rules);
+    }
+
     pub(super) fn set(&mut self, limits: &Limits) -> Result<()> {
-        let all = match self.version() {
+        self.settings = match self.version() {
             Version::V1 => v1::settings(limits),
-            Version::V2 => v2::settings(limits)?,
+            Version::V2 => v2::settings(limits, &self.controllers)?,
         };
-        self.settings =
-            all.into_iter().filter(|setting| self.controllers.contains(&setting.controller)).collect();
+        self.settings.retain(|setting| self.controllers.contains(&setting.controller));
         Ok(())
     }
 
@@ -161,6 +166,7 @@ impl Group {
             v1::inherit_cpuset(&self.directory)?;
         }
         self.settings.iter().try_for_each(|setting| made.apply(setting))?;
+        self.devices.as_deref().map_or(Ok(()), |rules| made.restrict_devices(self.version(), rules))?;
         Ok(made)
     }
 }
@@ -185,8 +191,24 @@ impl Made {
                 result => return result.map_err(|error| self.refused(file, value, &error)),
             }
         }
-        let (file, value) = &setting.choices[0];
-        Err(self.refused(file, value, &missing))
+        match (setting.without, &setting.choices[0]) {
+            (Without::Ignored, _) => Ok(()),
+            (Without::Refused, (file, value)) => Err(self.refused(file, value, &missing)),
+        }
+    }
+
+    fn restrict_devices(&self, version: Version, rules: &[DeviceRule]) -> Result<()> {
+        if version == Version::V2 {
+            let directory = rustix::fs::open(&self.path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .or_fail("open the container's cgroup", self.path.display())?;
+            return devices::attach(rules, directory.as_fd());
+        }
+        devices::list::writes(rules)?.into_iter().try_for_each(|(file, line)| {
+            write_at(self.directory.as_fd(), file, &line).map_err(|error| {
+                system(format!("restrict the container's devices: write `{line}`"), &error)
+                    .on(self.path.join(file).display())
+            })
+        })
     }
 
     fn refused(&self, file: &str, value: &str, error: &io::Error) -> Error {

@@ -39,7 +39,7 @@ impl Layout {
     /// # Errors
     /// `host-unfit` when none has it.
     pub(crate) fn find(&self, controller: Controller) -> Result<Hierarchy> {
-        if self.is_unified() {
+        if self.is_unified() && controller.is_in_v2() {
             return Ok(Hierarchy { version: Version::V2, mount: STANDARD.into() });
         }
         // What was read once is asked first: a controller's own name may be a link to a hierarchy that it shares.
@@ -55,6 +55,20 @@ impl Layout {
                 .on(format!("cgroup controller `{}`", controller.name()))
                 .because("it is not mounted on this host")
                 .hint(format!("mount a cgroup hierarchy that has it below {STANDARD}, or drop the limit"))
+        })
+    }
+
+    /// The hierarchy whose groups restrict devices: that of v1, or else any of v2.
+    ///
+    /// # Errors
+    /// `host-unfit` when there is neither.
+    pub(super) fn find_devices(&self) -> Result<Hierarchy> {
+        if self.is_unified() {
+            return Ok(Hierarchy { version: Version::V2, mount: STANDARD.into() });
+        }
+        self.find(Controller::Devices).or_else(|error| {
+            let unified = self.mounted().iter().find(|(hierarchy, _)| hierarchy.version == Version::V2);
+            unified.map(|(hierarchy, _)| hierarchy.clone()).ok_or(error)
         })
     }
 

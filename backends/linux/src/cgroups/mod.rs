@@ -3,6 +3,7 @@
 //! Written as plain file operations: the named crate takes seven times as long. The core chose the place and removes
 //! the directories afterwards; which hierarchies get one follows from the limits.
 
+mod devices;
 mod freezer;
 mod group;
 mod late;
@@ -14,11 +15,11 @@ mod stats;
 mod v1;
 mod v2;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
 
-use crate::config::Limits;
+use crate::config::{DeviceRule, Limits};
 use crate::fault::unsupported;
 
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
@@ -38,10 +39,37 @@ pub(crate) enum Controller {
     Cpuset,
     Pids,
     Io,
+    Hugetlb,
+    Rdma,
+    /// Of v2 alone, for `unified`.
+    Misc,
+    /// Of v1 alone.
+    NetClass,
+    /// Of v1 alone.
+    NetPriority,
+    /// Of v1 alone: v2 has programs in its place.
+    Devices,
 }
 
 impl Controller {
-    pub(crate) const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Cpuset, Self::Pids, Self::Io];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Memory,
+        Self::Cpu,
+        Self::Cpuset,
+        Self::Pids,
+        Self::Io,
+        Self::Hugetlb,
+        Self::Rdma,
+        Self::Misc,
+        Self::NetClass,
+        Self::NetPriority,
+        Self::Devices,
+    ];
+
+    /// Whether cgroup v2 has it too.
+    pub(crate) const fn is_in_v2(self) -> bool {
+        !matches!(self, Self::NetClass | Self::NetPriority | Self::Devices)
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -50,6 +78,12 @@ impl Controller {
             Self::Cpuset => "cpuset",
             Self::Pids => "pids",
             Self::Io => "io",
+            Self::Hugetlb => "hugetlb",
+            Self::Rdma => "rdma",
+            Self::Misc => "misc",
+            Self::NetClass => "net_cls",
+            Self::NetPriority => "net_prio",
+            Self::Devices => "devices",
         }
     }
 
@@ -73,11 +107,27 @@ impl Controller {
 pub(crate) struct Setting {
     pub(crate) controller: Controller,
     pub(crate) choices: Vec<(String, String)>,
+    /// What it means that the kernel has none of the files.
+    pub(crate) without: Without,
+}
+
+/// What a missing file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Without {
+    /// The limit cannot be enforced.
+    Refused,
+    /// Nothing: what the file would limit does not exist, or is limited elsewhere too.
+    Ignored,
 }
 
 impl Setting {
     fn new(controller: Controller, file: &str, value: impl std::fmt::Display) -> Self {
-        Self { controller, choices: vec![(file.to_owned(), value.to_string())] }
+        Self { controller, choices: vec![(file.to_owned(), value.to_string())], without: Without::Refused }
+    }
+
+    fn if_there(mut self) -> Self {
+        self.without = Without::Ignored;
+        self
     }
 
     fn or(mut self, file: &str, value: impl std::fmt::Display) -> Self {
@@ -103,11 +153,9 @@ pub(crate) fn groups(
 ) -> Result<Vec<Group>> {
     let needed = needed(limits);
     let Some(placement) = placement else {
-        return match needed.first() {
-            None => Ok(Vec::new()),
-            Some(_) => {
-                Err(unsupported("linux.resources", "limits need a cgroup, and the container has none"))
-            }
+        return match (needed.first(), limits.devices.as_slice()) {
+            (None, []) => Ok(Vec::new()),
+            _ => Err(unsupported("linux.resources", "limits need a cgroup, and the container has none")),
         };
     };
     place::check(&placement.path)?;
@@ -117,11 +165,10 @@ pub(crate) fn groups(
         Hierarchies::All => place::everywhere(&layout, &placement.path),
     };
     for controller in needed {
-        let hierarchy = layout.find(controller)?;
-        match groups.iter_mut().find(|group| group.is_in(&hierarchy)) {
-            Some(group) => group.add(controller),
-            None => groups.push(Group::new(hierarchy, &placement.path, Some(controller))),
-        }
+        group_in(&mut groups, layout.find(controller)?, &placement.path).add(controller);
+    }
+    if let Some(rules) = device_rules(placement, limits) {
+        group_in(&mut groups, layout.find_devices()?, &placement.path).restrict_devices(rules);
     }
     if groups.is_empty() {
         groups.extend(layout.bare(kill_by)?.map(|hierarchy| Group::new(hierarchy, &placement.path, None)));
@@ -139,6 +186,22 @@ pub(crate) fn groups(
     Ok(groups)
 }
 
+fn group_in<'g>(groups: &'g mut Vec<Group>, hierarchy: layout::Hierarchy, place: &Path) -> &'g mut Group {
+    match groups.iter().position(|group| group.is_in(&hierarchy)) {
+        Some(index) => &mut groups[index],
+        None => groups.push_mut(Group::new(hierarchy, place, None)),
+    }
+}
+
+/// An engine's container has rules even if it names none: its mounts may hold device nodes. In one of the operator's, `/dev`
+/// is ours and everything else `nodev`, so that without rules there is nothing to act on.
+fn device_rules(placement: &CgroupPlacement, limits: &Limits) -> Option<Vec<DeviceRule>> {
+    match placement.hierarchies {
+        Hierarchies::Needed if limits.devices.is_empty() => None,
+        _ => Some(devices::complete(&limits.devices)),
+    }
+}
+
 /// The groups' directories.
 pub(crate) fn directories(groups: &[Group]) -> Vec<PathBuf> {
     groups.iter().map(|group| group.directory().to_owned()).collect()
@@ -146,8 +209,8 @@ pub(crate) fn directories(groups: &[Group]) -> Vec<PathBuf> {
 
 fn needed(limits: &Limits) -> Vec<Controller> {
     let asks = |controller: Controller| {
-        let prefix = format!("{}.", controller.name());
-        limits.unified.keys().any(|file| file.starts_with(&prefix)) || v1::asks(limits, controller)
+        limits.unified.keys().any(|file| file.split('.').next() == Some(controller.name()))
+            || v1::asks(limits, controller)
     };
     Controller::ALL.into_iter().filter(|controller| asks(*controller)).collect()
 }

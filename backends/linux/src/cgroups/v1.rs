@@ -7,7 +7,7 @@ use nucleus_sys::Mode;
 use rustix::io::Errno;
 
 use super::{Controller, Setting};
-use crate::config::{Cpu, Io, Limits, Memory, Rate};
+use crate::config::{Cpu, Io, Limits, Memory, Network, Rate, Rdma};
 use crate::fault::OrFail;
 
 /// Whether these limits need the controller.
@@ -21,7 +21,31 @@ pub(super) fn settings(limits: &Limits) -> Vec<Setting> {
     settings.extend(cpu(&limits.cpu));
     settings.extend(limits.pids.map(|limit| Setting::new(Controller::Pids, "pids.max", max(limit))));
     settings.extend(io(&limits.io));
+    settings.extend(limits.huge_pages.iter().flat_map(|(size, limit)| {
+        let set = |file: &str| Setting::new(Controller::Hugetlb, &format!("hugetlb.{size}.{file}"), limit);
+        // Reservations are limited too, where the kernel counts them (since 5.7).
+        [set("limit_in_bytes"), set("rsvd.limit_in_bytes").if_there()]
+    }));
+    settings.extend(network(&limits.network));
+    settings.extend(limits.rdma.iter().map(|(device, rdma)| rdma_line(device, rdma)));
     settings
+}
+
+fn network(network: &Network) -> impl Iterator<Item = Setting> {
+    let class = network.class.map(|class| Setting::new(Controller::NetClass, "net_cls.classid", class));
+    let priorities = network.priorities.iter().map(|(name, priority)| {
+        Setting::new(Controller::NetPriority, "net_prio.ifpriomap", format!("{name} {priority}"))
+    });
+    class.into_iter().chain(priorities)
+}
+
+/// The same file in both versions.
+pub(super) fn rdma_line(device: &str, rdma: &Rdma) -> Setting {
+    let mut line = device.to_owned();
+    for (key, limit) in [("hca_handle", rdma.handles), ("hca_object", rdma.objects)] {
+        line += &limit.map_or_else(String::new, |limit| format!(" {key}={limit}"));
+    }
+    Setting::new(Controller::Rdma, "rdma.max", line)
 }
 
 pub(super) fn max(limit: Option<u64>) -> String {
@@ -36,6 +60,8 @@ fn memory(memory: &Memory) -> Vec<Setting> {
         memory.limit.map(|limit| set("memory.limit_in_bytes", number(limit))),
         memory.with_swap.map(|limit| set("memory.memsw.limit_in_bytes", number(limit))),
         memory.reservation.map(|limit| set("memory.soft_limit_in_bytes", number(limit))),
+        memory.kernel.map(|limit| set("memory.kmem.limit_in_bytes", number(limit))),
+        memory.kernel_tcp.map(|limit| set("memory.kmem.tcp.limit_in_bytes", number(limit))),
         memory.swappiness.map(|value| set("memory.swappiness", value.to_string())),
         oom,
     ];
@@ -47,6 +73,8 @@ fn cpu(cpu: &Cpu) -> Vec<Setting> {
     let place = |file, list: &String| Setting::new(Controller::Cpuset, file, list);
     let limits = [
         cpu.shares.map(|shares| set("cpu.shares", shares.to_string())),
+        cpu.realtime_period.map(|period| set("cpu.rt_period_us", period.to_string())),
+        cpu.realtime_runtime.map(|runtime| set("cpu.rt_runtime_us", runtime.to_string())),
         cpu.period.map(|period| set("cpu.cfs_period_us", period.to_string())),
         cpu.quota.map(|quota| set("cpu.cfs_quota_us", quota.max(-1).to_string())),
         cpu.burst.map(|burst| set("cpu.cfs_burst_us", burst.to_string())),
@@ -75,7 +103,12 @@ fn io(io: &Io) -> Vec<Setting> {
         };
         set(file, format!("{} {}", throttle.device, throttle.per_second))
     });
-    weight.into_iter().chain(weights).chain(throttles).collect()
+    let leaf_weight = io.leaf_weight.map(|weight| set("blkio.leaf_weight", weight.to_string()));
+    let leaf_weights = io
+        .device_leaf_weights
+        .iter()
+        .map(|(device, weight)| set("blkio.leaf_weight_device", format!("{device} {weight}")));
+    weight.into_iter().chain(weights).chain(leaf_weight).chain(leaf_weights).chain(throttles).collect()
 }
 
 /// Makes the directories above the container's; they are shared with other containers and stay.

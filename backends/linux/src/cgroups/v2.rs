@@ -9,16 +9,26 @@ use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::Mode;
 use rustix::io::Errno;
 
-use super::v1::max;
+use super::v1::{max, rdma_line};
 use super::{Controller, Setting};
 use crate::config::{Cpu, Io, Limits, Memory, Rate};
 use crate::fault::{OrFail, explain, unsupported};
 
-pub(super) fn settings(limits: &Limits) -> Result<Vec<Setting>> {
-    let mut settings = memory(&limits.memory)?;
+/// What to write, for the controllers that stand in v2.
+///
+/// # Errors
+/// `not-supported`, naming the field, for what v1 alone can limit.
+pub(super) fn settings(limits: &Limits, controllers: &[Controller]) -> Result<Vec<Setting>> {
+    refuse_what_v1_has(limits, controllers)?;
+    let mut settings = memory(&limits.memory);
     settings.extend(cpu(&limits.cpu));
     settings.extend(limits.pids.map(|limit| Setting::new(Controller::Pids, "pids.max", max(limit))));
     settings.extend(io(&limits.io));
+    settings.extend(limits.huge_pages.iter().flat_map(|(size, limit)| {
+        let set = |file: &str| Setting::new(Controller::Hugetlb, &format!("hugetlb.{size}.{file}"), limit);
+        [set("max"), set("rsvd.max").if_there()]
+    }));
+    settings.extend(limits.rdma.iter().map(|(device, rdma)| rdma_line(device, rdma)));
     for (file, value) in &limits.unified {
         let owner = |controller: &Controller| file.split('.').next() == Some(controller.name());
         let controller = Controller::ALL.into_iter().find(owner).ok_or_else(|| {
@@ -29,23 +39,41 @@ pub(super) fn settings(limits: &Limits) -> Result<Vec<Setting>> {
     Ok(settings)
 }
 
-fn memory(memory: &Memory) -> Result<Vec<Setting>> {
-    let field = |name| format!("linux.resources.memory.{name}");
-    if memory.swappiness.is_some() {
-        return Err(unsupported(field("swappiness"), "cgroup v2 has no such file"));
-    }
-    if memory.spare_from_oom_killer {
-        return Err(unsupported(field("disableOOMKiller"), "cgroup v2 has no such file"));
-    }
+fn refuse_what_v1_has(limits: &Limits, controllers: &[Controller]) -> Result<()> {
+    let Limits { memory, cpu, io, .. } = limits;
+    let fields = [
+        (Controller::Memory, "memory.swappiness", memory.swappiness.is_some()),
+        (Controller::Memory, "memory.disableOOMKiller", memory.spare_from_oom_killer),
+        (Controller::Memory, "memory.kernel", memory.kernel.is_some()),
+        (Controller::Memory, "memory.kernelTCP", memory.kernel_tcp.is_some()),
+        (Controller::Cpu, "cpu.realtimeRuntime", cpu.realtime_runtime.is_some()),
+        (Controller::Cpu, "cpu.realtimePeriod", cpu.realtime_period.is_some()),
+        (Controller::Io, "blockIO.leafWeight", io.leaf_weight.is_some()),
+        (Controller::Io, "blockIO.weightDevice[].leafWeight", !io.device_leaf_weights.is_empty()),
+    ];
+    let lost = fields.iter().find(|(controller, _, asked)| *asked && controllers.contains(controller));
+    lost.map_or(Ok(()), |(_, field, _)| {
+        Err(unsupported(format!("linux.resources.{field}"), "cgroup v2 has no such limit"))
+    })
+}
+
+fn memory(memory: &Memory) -> Vec<Setting> {
     let set = |file, value: i64| Setting::new(Controller::Memory, file, max(u64::try_from(value).ok()));
-    // The specification counts memory and swap together, v2 counts swap alone.
-    let swap = |both: i64| if both < 0 { -1 } else { both - memory.limit.unwrap_or(0).max(0) };
     let limits = [
         memory.limit.map(|limit| set("memory.max", limit)),
-        memory.with_swap.map(|both| set("memory.swap.max", swap(both))),
+        memory.with_swap.map(|both| match swap(both, memory.limit.unwrap_or(0)) {
+            // Without swap there is none to be limited.
+            swap @ ..1 => set("memory.swap.max", swap).if_there(),
+            swap => set("memory.swap.max", swap),
+        }),
         memory.reservation.map(|limit| set("memory.low", limit)),
     ];
-    Ok(limits.into_iter().flatten().collect())
+    limits.into_iter().flatten().collect()
+}
+
+/// The specification counts memory and swap together, v2 counts swap alone; negative for no limit.
+fn swap(both: i64, memory: i64) -> i64 {
+    if both < 0 { -1 } else { both - memory.max(0) }
 }
 
 fn cpu(cpu: &Cpu) -> Vec<Setting> {
@@ -212,7 +240,11 @@ mod tests {
     use super::*;
 
     fn written(limits: &Limits) -> Vec<(String, String)> {
-        settings(limits).unwrap().into_iter().map(|setting| setting.choices[0].clone()).collect()
+        settings(limits, &Controller::ALL)
+            .unwrap()
+            .into_iter()
+            .map(|setting| setting.choices[0].clone())
+            .collect()
     }
 
     fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -275,7 +307,7 @@ mod tests {
     #[test]
     fn what_v2_lacks_is_refused_by_name() {
         let memory = Memory { swappiness: Some(10), ..Memory::default() };
-        let error = settings(&Limits { memory, ..Limits::default() }).unwrap_err();
+        let error = settings(&Limits { memory, ..Limits::default() }, &[Controller::Memory]).unwrap_err();
         assert!(error.to_string().contains("swappiness"), "{error}");
     }
 }

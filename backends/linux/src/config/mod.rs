@@ -3,6 +3,7 @@
 //! The rule of the runtime specification: an unknown property is no error (config.md, "Extensibility"). A *known*
 //! property that this engine does not enforce is one, so that nothing is lost silently.
 
+mod device_rules;
 pub mod document;
 mod hooks;
 mod mounts;
@@ -25,11 +26,12 @@ use crate::seccomp::{self, Program};
 
 use document::{Linux, Spec, Text};
 
+pub use device_rules::{DEFAULT_RULES, DeviceAccess, DeviceKind, DeviceRule, Verdict};
 pub use hooks::{Hook, Hooks, Point};
 pub use mounts::{Attributes, Content, Datum, FileSystem, Mount};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
 pub use process::{Capabilities, Escalation, Process, Terminal};
-pub use resources::{Cpu, Device, Io, Limits, Memory, Rate, Throttle};
+pub use resources::{Cpu, Device, Io, Limits, Memory, Network, Rate, Rdma, Throttle, read_change};
 pub use sysctls::Sysctl;
 
 /// Everything that the engine needs to know about one container.

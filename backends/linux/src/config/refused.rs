@@ -2,7 +2,7 @@
 
 use nucleus_abi::Result;
 
-use super::document::{Linux, Mount, Process, Resources, Spec, Text};
+use super::document::{Linux, Mount, Process, Spec, Text};
 use crate::fault::unsupported;
 
 pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
@@ -40,23 +40,6 @@ fn linux(linux: &Linux<'_>) -> Result<()> {
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
         ("linux.personality", linux.personality.is_some()),
         ("linux.netDevices", !linux.net_devices.is_empty()),
-    ])?;
-    resources(&linux.resources)
-}
-
-/// `resources.devices` is not among them: the root is `nodev` and the nodes in `/dev` are ours, so "deny all" holds, and
-/// a rule that allows more has nothing to act on.
-fn resources(resources: &Resources<'_>) -> Result<()> {
-    let memory = resources.memory.as_ref();
-    let cpu = resources.cpu.as_ref();
-    first(&[
-        ("linux.resources.hugepageLimits", !resources.hugepage_limits.is_empty()),
-        ("linux.resources.network", resources.network.is_some()),
-        ("linux.resources.rdma", !resources.rdma.is_empty()),
-        ("linux.resources.memory.kernel", memory.is_some_and(|memory| memory.kernel.is_some())),
-        ("linux.resources.memory.kernelTCP", memory.is_some_and(|memory| memory.kernel_tcp.is_some())),
-        ("linux.resources.cpu.realtimeRuntime", cpu.is_some_and(|cpu| cpu.realtime_runtime.is_some())),
-        ("linux.resources.cpu.realtimePeriod", cpu.is_some_and(|cpu| cpu.realtime_period.is_some())),
     ])
 }
 

@@ -323,3 +323,98 @@ fn what_counts_no_memory_cannot_be_watched() {
         container.delete();
     });
 }
+
+/// Makes nodes of a forbidden and an allowed device where nodes work, and reads from both.
+const NODES: &str = "mknod /data/mem c 1 1; mknod /data/zero c 1 5; head -c 1 /data/mem; \
+    head -c 1 /data/zero | wc -c; mknod /data/fuse c 10 229; head -c 0 /data/fuse && echo fuse";
+
+fn with_nodes(bundle: Bundle) -> Bundle {
+    bundle.push(
+        "/mounts",
+        json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]}),
+    )
+}
+
+#[test]
+fn an_engines_container_uses_no_device_that_no_rule_allows() {
+    alone(|| {
+        let outcome = with_nodes(everywhere(NODES)).run();
+        assert!(outcome.stderr.contains("/data/mem: Operation not permitted"), "{outcome:?}");
+        assert!(outcome.stderr.contains("/data/fuse: Operation not permitted"), "{outcome:?}");
+        assert_eq!(outcome.stdout, "1\n", "{outcome:?}");
+    });
+}
+
+#[test]
+fn device_rules_hold_in_their_order() {
+    alone(|| {
+        let rules = json!([
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 1, "minor": 1, "access": "r"},
+            {"allow": false, "type": "c", "major": 1, "minor": 1, "access": "r"},
+        ]);
+        for bundle in [everywhere(NODES), Bundle::new(NODES)] {
+            let outcome = with_nodes(bundle.set("/linux/resources/devices", rules.clone())).run();
+            assert!(outcome.stderr.contains("/data/mem: Operation not permitted"), "{outcome:?}");
+            assert!(!outcome.stderr.contains("/data/fuse: Operation not permitted"), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_rule_that_cannot_be_enforced_is_named() {
+    alone(|| {
+        let error = Bundle::new("true")
+            .set("/linux/resources/devices", json!([{"allow": true, "access": "rwx"}]))
+            .refused();
+        assert!(error.to_string().contains("linux.resources.devices[0].access"), "{error}");
+    });
+}
+
+/// What a group's file holds, in whichever hierarchy it is.
+fn value(bundle: &Bundle, files: &[&str]) -> String {
+    let groups = bundle.cgroups();
+    let mut paths = groups.iter().flat_map(|group| files.iter().map(|file| group.join(file)));
+    let path = paths.find(|path| path.exists()).unwrap_or_else(|| panic!("{files:?} in {groups:?}"));
+    fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+#[test]
+fn limits_of_every_kind_stand_in_the_groups() {
+    alone(|| {
+        let bundle = everywhere("echo; sleep 1000").set(
+            "/linux/resources",
+            json!({
+                "memory": {"limit": 64 << 20, "reservation": 32 << 20, "swap": 128 << 20},
+                "cpu": {"shares": 512, "quota": 20000, "period": 50000, "burst": 1000, "cpus": "0"},
+                "pids": {"limit": 50},
+                "hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}],
+            }),
+        );
+        let (container, _words) = started(&bundle);
+        assert_eq!(value(&bundle, &["memory.limit_in_bytes", "memory.max"]), (64 << 20).to_string());
+        assert_eq!(value(&bundle, &["memory.soft_limit_in_bytes", "memory.low"]), (32 << 20).to_string());
+        assert!(["512", "59"].contains(&&*value(&bundle, &["cpu.shares", "cpu.weight"])));
+        assert!(["20000", "20000 50000"].contains(&&*value(&bundle, &["cpu.cfs_quota_us", "cpu.max"])));
+        assert_eq!(value(&bundle, &["cpu.cfs_burst_us", "cpu.max.burst"]), "1000");
+        assert_eq!(value(&bundle, &["pids.max"]), "50");
+        assert_eq!(value(&bundle, &["hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max"]), (4 << 20).to_string());
+        container.delete();
+    });
+}
+
+#[test]
+fn what_no_hierarchy_has_is_refused_by_name() {
+    alone(|| {
+        for (resources, field) in [
+            (json!({"network": {"classID": 7}}), "net_cls"),
+            (json!({"rdma": {"mlx5_1": {"hcaHandles": 3}}}), "rdma"),
+            (json!({"blockIO": {"leafWeight": 10}}), "leaf"),
+            (json!({"hugepageLimits": [{"pageSize": "../x", "limit": 1}]}), "hugepageLimits"),
+        ] {
+            let error = Bundle::new("true").set("/linux/resources", resources).refused();
+            assert!(error.to_string().to_lowercase().contains(&field.to_lowercase()), "{error}");
+        }
+    });
+}
