@@ -113,6 +113,11 @@ fn contrary(flag: &Flag) -> Vec<&'static str> {
     others.filter(|(_, (same, other))| *same == pointer && *other != json).map(|(name, _)| name).collect()
 }
 
+/// The names of [`arguments`].
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().map(|flag| flag.name).chain(["workload"])
+}
+
 fn argument(flag: &Flag) -> Arg {
     let mut argument = Arg::new(flag.name).long(flag.name).help(flag.help).conflicts_with_all(contrary(flag));
     if let Some(letter) = flag.short {

@@ -4,6 +4,7 @@
 mod arguments;
 mod flags;
 mod interval;
+mod log;
 mod output;
 mod privileges;
 mod table;
@@ -16,17 +17,23 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Err(error) = privileges::refuse_setuid() {
-        return output::report(&error.into(), arguments::ErrorFormat::Text);
+        return output::report(&error.into(), arguments::ErrorFormat::Text, verbs::Statuses::Workload);
     }
     let words: Vec<_> = std::env::args_os().collect();
     let matches = match arguments::parse(&words) {
         Ok(matches) => matches,
-        Err(usage) => return output::usage(&usage, arguments::error_format_of(&words)),
+        Err(usage) => {
+            let (format, statuses) = (arguments::error_format_of(&words), arguments::statuses_of(&words));
+            return output::usage(&usage, format, statuses);
+        }
     };
     let invocation = arguments::Invocation::of(&matches);
-    output::start_log(&invocation);
+    log::start(&invocation);
     match verbs::dispatch(&invocation, &matches) {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => output::report(&failure, invocation.error_format),
+        Err(failure) => {
+            log::failure(&failure);
+            output::report(&failure, invocation.error_format, invocation.statuses)
+        }
     }
 }

@@ -8,9 +8,13 @@ use nucleus_abi::{Error, ErrorCode};
 use nucleus_core::profile::{Color, LoadError};
 use serde_json::json;
 
-use crate::arguments::{ErrorFormat, Invocation};
+use crate::arguments::ErrorFormat;
+use crate::verbs::Statuses;
 
-/// Exit status when nucleus itself failed.
+/// Exit status of a verb that runs nothing when it failed.
+const FAILED_PLAINLY: u8 = 1;
+
+/// Exit status when nucleus itself failed to run a workload.
 pub(crate) const FAILED: u8 = 125;
 
 /// Exit status when the workload's program cannot be executed.
@@ -34,6 +38,15 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<&Failure> for Error {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Error(error) => (**error).clone(),
+            Failure::Profile(error) => Self::from(error.clone()),
+        }
+    }
+}
+
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         match error {
@@ -44,7 +57,7 @@ impl From<LoadError> for Failure {
 }
 
 /// Prints a failure and gives its exit status.
-pub(crate) fn report(failure: &Failure, format: ErrorFormat) -> ExitCode {
+pub(crate) fn report(failure: &Failure, format: ErrorFormat, statuses: Statuses) -> ExitCode {
     match (failure, format) {
         (Failure::Error(error), ErrorFormat::Text) => eprint!("{}", text(error)),
         (Failure::Error(error), ErrorFormat::Json) => eprintln!("{}", json!({"error": error})),
@@ -53,7 +66,7 @@ pub(crate) fn report(failure: &Failure, format: ErrorFormat) -> ExitCode {
         }
         (Failure::Profile(error), _) => eprintln!("{}", json!({"error": Error::from(error.clone())})),
     }
-    ExitCode::from(status(failure))
+    ExitCode::from(status(failure, statuses))
 }
 
 /// Prints the answer that was asked for. A reader that has gone has read enough.
@@ -78,11 +91,16 @@ fn named(reports: &str) -> String {
     reports.split("\n\n").map(|report| format!("nucleus: {report}")).collect::<Vec<_>>().join("\n\n")
 }
 
-fn status(failure: &Failure) -> u8 {
-    match failure {
-        Failure::Error(error) if error.code == ErrorCode::CommandNotFound => NOT_FOUND,
-        Failure::Error(error) if error.code == ErrorCode::CommandNotExecutable => NOT_EXECUTABLE,
-        Failure::Error(_) | Failure::Profile(_) => FAILED,
+fn status(failure: &Failure, statuses: Statuses) -> u8 {
+    let code = match failure {
+        Failure::Error(error) => error.code,
+        Failure::Profile(_) => ErrorCode::ProfileInvalid,
+    };
+    match (statuses, code) {
+        (Statuses::Plain, _) => FAILED_PLAINLY,
+        (Statuses::Workload, ErrorCode::CommandNotFound) => NOT_FOUND,
+        (Statuses::Workload, ErrorCode::CommandNotExecutable) => NOT_EXECUTABLE,
+        (Statuses::Workload, _) => FAILED,
     }
 }
 
@@ -105,12 +123,13 @@ fn hint(error: &Error, indent: &str, text: &mut String) {
 
 /// Prints a warning.
 pub(crate) fn warn(message: &str) {
+    tracing::warn!("{message}");
     eprintln!("nucleus: warning: {message}");
 }
 
 /// Prints what clap says. Help and version are answers; the rest are mistakes, with the status of a failed nucleus, so
 /// that no caller takes it for the workload's.
-pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat) -> ExitCode {
+pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat, statuses: Statuses) -> ExitCode {
     if !usage.use_stderr() {
         // A closed standard output is the reader's choice.
         let _ = usage.print();
@@ -120,7 +139,10 @@ pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat) -> ExitCode {
         ErrorFormat::Text => eprint!("nucleus: {}", usage.render()),
         ErrorFormat::Json => eprintln!("{}", json!({"error": usage_error(usage)})),
     }
-    ExitCode::from(FAILED)
+    match statuses {
+        Statuses::Workload => ExitCode::from(FAILED),
+        Statuses::Plain => ExitCode::from(FAILED_PLAINLY),
+    }
 }
 
 fn usage_error(usage: &clap::Error) -> Error {
@@ -135,21 +157,6 @@ fn color() -> Color {
     let wanted =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted { Color::Always } else { Color::Never }
-}
-
-/// Starts the log where one is asked for; otherwise logging costs nothing.
-pub(crate) fn start_log(invocation: &Invocation) {
-    let Some(path) = &invocation.log else { return };
-    let file = match std::fs::OpenOptions::new().create(true).append(true).open(path) {
-        Ok(file) => file,
-        Err(error) => return warn(&format!("no log is written: {}: {error}", path.display())),
-    };
-    let level = if invocation.debug { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(file);
-    match invocation.log_format {
-        ErrorFormat::Text => builder.init(),
-        ErrorFormat::Json => builder.json().init(),
-    }
 }
 
 #[cfg(test)]

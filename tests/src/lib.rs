@@ -17,6 +17,7 @@
 )]
 #![expect(clippy::return_self_not_must_use, reason = "an assertion may end a chain of calls")]
 
+pub mod bundle;
 pub mod canary;
 pub mod host;
 pub mod leak;
@@ -28,6 +29,7 @@ pub mod racer;
 pub mod rootfs;
 pub mod skip;
 
+pub use bundle::{Bundle, Container};
 pub use host::Host;
 pub use nucleus::{Nucleus, Output, Running};
 pub use skip::skip;

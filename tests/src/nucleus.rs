@@ -2,7 +2,8 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::workspace;
@@ -54,7 +56,19 @@ pub struct Nucleus {
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     input: Input,
+    output: Sink,
     patience: Duration,
+}
+
+/// Where nucleus's standard output goes.
+#[derive(Debug)]
+enum Sink {
+    /// To the test, which reads to its end.
+    Pipe,
+    /// Nowhere: a workload that outlives its nucleus would keep a pipe open.
+    Null,
+    /// Into a file.
+    File(PathBuf),
 }
 
 impl Nucleus {
@@ -69,6 +83,7 @@ impl Nucleus {
             environment: Vec::new(),
             directory: None,
             input: Input::Empty,
+            output: Sink::Pipe,
             patience: Duration::from_mins(1),
         }
     }
@@ -133,6 +148,18 @@ impl Nucleus {
         self
     }
 
+    /// Standard output goes nowhere, for a workload that outlives its nucleus: it would keep the pipe open.
+    pub fn detached(mut self) -> Self {
+        self.output = Sink::Null;
+        self
+    }
+
+    /// Standard output goes into a file.
+    pub fn output_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output = Sink::File(path.into());
+        self
+    }
+
     /// How long the call may take (a minute unless said) before the test fails.
     pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -165,7 +192,13 @@ impl Nucleus {
         let words = self.words();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).envs(self.environment);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A workload that outlives its nucleus holds on to its standard error: a file ends whoever has it open.
+        let errors = match self.output {
+            Sink::Pipe => None,
+            Sink::Null | Sink::File(_) => Some(memory_file()),
+        };
+        command.stdout(self.output.stdio());
+        command.stderr(errors.as_ref().map_or_else(Stdio::piped, |file| copy(file).into()));
         command.stdin(if matches!(self.input, Input::Empty) { Stdio::null() } else { Stdio::piped() });
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
@@ -180,8 +213,26 @@ impl Nucleus {
         let stdout = child.stdout.take().map(Drain::of);
         let stderr = child.stderr.take().map(Drain::of);
         let call = words.join(OsStr::new(" ")).to_string_lossy().into_owned();
-        Running { child, call, stdin, stdout, stderr, deadline: Instant::now() + self.patience }
+        Running { child, call, stdin, stdout, stderr, errors, deadline: Instant::now() + self.patience }
     }
+}
+
+impl Sink {
+    fn stdio(&self) -> Stdio {
+        match self {
+            Self::Pipe => Stdio::piped(),
+            Self::Null => Stdio::null(),
+            Self::File(path) => File::create(path).expect("make a file for the output").into(),
+        }
+    }
+}
+
+fn memory_file() -> File {
+    memfd_create("standard error", MemfdFlags::CLOEXEC).expect("make a file in memory").into()
+}
+
+fn copy(file: &File) -> File {
+    file.try_clone().expect("copy a descriptor")
 }
 
 /// Writes bytes and closes the pipe, beside the test. A workload that does not read to the end is no failure.
@@ -227,6 +278,8 @@ pub struct Running {
     stdin: Option<ChildStdin>,
     stdout: Option<Drain>,
     stderr: Option<Drain>,
+    /// Standard error, where it is no pipe.
+    errors: Option<File>,
     deadline: Instant,
 }
 
@@ -287,7 +340,10 @@ impl Running {
             if status.code().is_some() { Duration::from_secs(5) } else { Duration::from_millis(50) };
         let deadline = Instant::now() + patience;
         let take = |pipe: &Option<Drain>| pipe.as_ref().map(|pipe| pipe.take(deadline)).unwrap_or_default();
-        let (stdout, stderr) = (take(&self.stdout), take(&self.stderr));
+        let (stdout, mut stderr) = (take(&self.stdout), take(&self.stderr));
+        if let Some(errors) = &mut self.errors {
+            errors.rewind().and_then(|()| errors.read_to_end(&mut stderr)).expect("read standard error");
+        }
         Output {
             call: self.call.clone(),
             status,

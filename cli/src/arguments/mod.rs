@@ -2,9 +2,14 @@
 //! ([`VERBS`]) names it.
 
 pub(crate) mod backend;
+pub(crate) mod container;
+pub(crate) mod create;
+pub(crate) mod delete;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod gc;
+pub(crate) mod kill;
+pub(crate) mod list;
 pub(crate) mod pause;
 pub(crate) mod profile;
 pub(crate) mod ps;
@@ -16,8 +21,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use crate::verbs::VERBS;
-use nucleus_core::lifecycle::StateRoot;
+use crate::verbs::{Statuses, VERBS};
+use nucleus_core::lifecycle::{CgroupDriver, StateRoot};
 
 /// How errors are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,12 @@ pub(crate) struct Invocation {
     pub log_format: ErrorFormat,
     /// `--debug`.
     pub debug: bool,
+    /// `--systemd-cgroup`.
+    pub cgroups: CgroupDriver,
+    /// `--preserve-fds`: so many descriptors from 3 on are the workload's.
+    pub reserved: u16,
+    /// The statuses of the verb that was typed.
+    pub statuses: Statuses,
 }
 
 impl Invocation {
@@ -59,8 +70,19 @@ impl Invocation {
             log: matches.get_one::<PathBuf>("log").cloned(),
             log_format: format("log-format"),
             debug: matches.get_flag("debug"),
+            cgroups: if matches.get_flag("systemd-cgroup") {
+                CgroupDriver::Systemd
+            } else {
+                CgroupDriver::Cgroupfs
+            },
+            reserved: matches.subcommand().map_or(0, |(_, matches)| reserved(matches)),
+            statuses: Statuses::of_verb(matches.subcommand_name().unwrap_or_default()),
         }
     }
+}
+
+fn reserved(matches: &ArgMatches) -> u16 {
+    matches.try_get_one::<u16>("preserve-fds").ok().flatten().copied().unwrap_or_default()
 }
 
 /// `/run/nucleus` for root, `$XDG_RUNTIME_DIR/nucleus` for others.
@@ -77,6 +99,13 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
     command().try_get_matches_from(arguments)
 }
 
+/// The statuses of the verb in a command line that cannot be parsed.
+pub(crate) fn statuses_of(arguments: &[OsString]) -> Statuses {
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let verb = words.into_iter().find(|word| VERBS.iter().any(|verb| verb.name == *word));
+    Statuses::of_verb(verb.unwrap_or_default())
+}
+
 /// How errors are to be printed, for a command line that cannot be parsed.
 pub(crate) fn error_format_of(arguments: &[OsString]) -> ErrorFormat {
     let ours = || arguments.iter().take_while(|word| *word != "--");
@@ -85,13 +114,17 @@ pub(crate) fn error_format_of(arguments: &[OsString]) -> ErrorFormat {
     if joined || apart { ErrorFormat::Json } else { ErrorFormat::Text }
 }
 
+/// The version, and that of the runtime specification, in the form that engines read.
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.0");
+
 fn command() -> Command {
     Command::new("nucleus")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(VERSION)
+        .disable_version_flag(true)
         .about("A container runtime whose isolation is a plugin")
         .after_help(
             "Exit status of `run`: the workload's; 125 nucleus failed, 126 the program cannot be executed, \
-             127 it was not found, 128+N signal N ended it.",
+             127 it was not found, 128+N signal N ended it. Of every other verb: 0, or 1 when it failed.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -99,7 +132,7 @@ fn command() -> Command {
         .subcommands(VERBS.iter().map(|verb| Command::new(verb.name).about(verb.about).defer(verb.arguments)))
 }
 
-fn global() -> [Arg; 6] {
+fn global() -> [Arg; 10] {
     [
         Arg::new("profile").long("profile").global(true).value_name("FILE|NAME").help(
             "The profile: a file, or the name of an installed one [default: `default`, else a built-in one]",
@@ -109,6 +142,18 @@ fn global() -> [Arg; 6] {
         path("log").help("Write a log to this file"),
         format("log-format").help("How the log is written"),
         Arg::new("debug").long("debug").global(true).action(ArgAction::SetTrue).help("Log more"),
+        // Below, what engines say before the verb: `spec` has a `--rootless` of its own.
+        Arg::new("systemd-cgroup")
+            .long("systemd-cgroup")
+            .action(ArgAction::SetTrue)
+            .help("Let systemd make the cgroups of engines' containers: cgroupsPath is slice:prefix:name"),
+        Arg::new("rootless")
+            .long("rootless")
+            .value_name("WHETHER")
+            .value_parser(["auto", "true", "false"])
+            .help("Accepted for engines that say it; nucleus sees by itself who calls it"),
+        Arg::new("criu").long("criu").value_name("PATH").hide(true),
+        Arg::new("version").long("version").short('v').action(ArgAction::Version).help("Print the version"),
     ]
 }
 
@@ -137,6 +182,11 @@ fn words() -> Arg {
         .num_args(0..)
         .last(true)
         .help("The program and its arguments, after `--`")
+}
+
+/// What a verb takes that takes nothing but an id.
+pub(crate) fn only_id(command: Command) -> Command {
+    command.arg(container_id())
 }
 
 /// The container's id, where a verb takes nothing but one.

@@ -1,13 +1,20 @@
 //! One file for each verb.
 
 mod backend;
+mod container;
+mod create;
+mod delete;
 mod events;
 mod explain;
 mod gc;
+mod kill;
+mod list;
 mod pause;
 mod profile;
 mod ps;
 mod run;
+mod start;
+mod state;
 mod update;
 
 use clap::{ArgMatches, Command};
@@ -20,6 +27,22 @@ use crate::arguments::{self, Invocation};
 use crate::flags;
 use crate::output::{self, Failure};
 
+/// What the exit status of a verb says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Statuses {
+    /// How the workload ended; so a failure of our own takes a number that workloads seldom have.
+    Workload,
+    /// Whether the verb worked.
+    Plain,
+}
+
+impl Statuses {
+    /// Those of a verb; `Workload` where there is none, for nobody knows what was meant.
+    pub(crate) fn of_verb(name: &str) -> Self {
+        VERBS.iter().find(|verb| verb.name == name).map_or(Self::Workload, |verb| verb.statuses)
+    }
+}
+
 /// One verb: what can be typed after it, and what it does.
 pub(crate) struct Verb {
     /// As it is typed.
@@ -28,6 +51,8 @@ pub(crate) struct Verb {
     pub(crate) about: &'static str,
     /// Adds what it takes.
     pub(crate) arguments: fn(Command) -> Command,
+    /// What its exit status says.
+    pub(crate) statuses: Statuses,
     /// Does it, and gives the exit status.
     act: fn(&Invocation, &ArgMatches) -> Result<u8, Failure>,
 }
@@ -36,62 +61,114 @@ pub(crate) struct Verb {
 pub(crate) const VERBS: &[Verb] = &[
     Verb {
         name: "run",
-        about: "Run a workload in a container, and remove the container when it has ended",
+        about: "Run a workload, or an OCI bundle by its id, and remove the container when it has ended",
         arguments: arguments::run::arguments,
+        statuses: Statuses::Workload,
         act: run::run,
+    },
+    Verb {
+        name: "create",
+        about: "Make a container of an OCI bundle; `start` lets it go",
+        arguments: arguments::create::arguments,
+        statuses: Statuses::Plain,
+        act: create::create,
+    },
+    Verb {
+        name: "start",
+        about: "Start a container that was created",
+        arguments: arguments::only_id,
+        statuses: Statuses::Plain,
+        act: start::start,
+    },
+    Verb {
+        name: "state",
+        about: "Print the state of a container as JSON",
+        arguments: arguments::only_id,
+        statuses: Statuses::Plain,
+        act: state::state,
+    },
+    Verb {
+        name: "kill",
+        about: "Send a signal to a container",
+        arguments: arguments::kill::arguments,
+        statuses: Statuses::Plain,
+        act: kill::kill,
+    },
+    Verb {
+        name: "delete",
+        about: "Remove a container that has ended",
+        arguments: arguments::delete::arguments,
+        statuses: Statuses::Plain,
+        act: delete::delete,
+    },
+    Verb {
+        name: "list",
+        about: "List the containers",
+        arguments: arguments::list::arguments,
+        statuses: Statuses::Plain,
+        act: list::list,
     },
     Verb {
         name: "ps",
         about: "List the processes of a container",
         arguments: arguments::ps::arguments,
+        statuses: Statuses::Plain,
         act: ps::ps,
     },
     Verb {
         name: "pause",
         about: "Stop all processes of a container, until `resume`",
         arguments: arguments::pause::arguments,
+        statuses: Statuses::Plain,
         act: pause::pause,
     },
     Verb {
         name: "resume",
         about: "Let the processes of a paused container go on",
         arguments: arguments::pause::arguments,
+        statuses: Statuses::Plain,
         act: pause::resume,
     },
     Verb {
         name: "update",
         about: "Change the limits of a container",
         arguments: arguments::update::arguments,
+        statuses: Statuses::Plain,
         act: update::update,
     },
     Verb {
         name: "events",
         about: "Print what a container uses, and when the out-of-memory killer strikes",
         arguments: arguments::events::arguments,
+        statuses: Statuses::Plain,
         act: events::events,
     },
     Verb {
         name: "explain",
         about: "Print what would be enforced, who decided it, and by what means; start nothing",
         arguments: arguments::explain::arguments,
+        statuses: Statuses::Plain,
         act: explain::explain,
     },
     Verb {
         name: "profile",
         about: "Check, show and describe profiles",
         arguments: arguments::profile::arguments,
+        statuses: Statuses::Plain,
         act: profile::profile,
     },
     Verb {
         name: "backend",
         about: "Look at the backends",
         arguments: arguments::backend::arguments,
+        statuses: Statuses::Plain,
         act: backend::backend,
     },
     Verb {
         name: "gc",
         about: "Remove what crashes left behind",
         arguments: arguments::gc::arguments,
+        statuses: Statuses::Plain,
         act: gc::gc,
     },
 ];

@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use nucleus_abi::{Error, ErrorCode};
 use nucleus_core::profile::{LoadError, Request, check, schema};
 
-use super::{effective, print_json, search};
+use super::{Statuses, effective, print_json, search};
 use crate::arguments::{ErrorFormat, Invocation};
 use crate::output::{self, Failure};
 
@@ -27,9 +27,9 @@ fn check_all(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failur
         ErrorFormat::Text => {
             let failed = !failures.is_empty();
             for failure in failures {
-                output::report(&failure.into(), ErrorFormat::Text);
+                output::report(&failure.into(), ErrorFormat::Text, Statuses::Plain);
             }
-            Ok(if failed { output::FAILED } else { 0 })
+            Ok(u8::from(failed))
         }
         ErrorFormat::Json => match failures.len() {
             0 => Ok(0),

@@ -1,17 +1,28 @@
-//! `nucleus run`: the operator's reading.
+//! `nucleus run`, in both readings: a positional id means an OCI bundle.
 
 use clap::ArgMatches;
 use nucleus_abi::{ContainerId, Error, ErrorCode, ExitStatus};
 use nucleus_core::bundle::preview;
-use nucleus_core::lifecycle;
+use nucleus_core::lifecycle::{self, Afterwards, Handles};
 use nucleus_core::plugins::Registry;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::examined;
+use super::{container, container_id, examined};
 use crate::arguments::Invocation;
+use crate::arguments::run::refuse_mixture;
 use crate::output::{self, Failure};
 
 pub(super) fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
+    refuse_mixture(matches)?;
+    if matches.contains_id("container") {
+        run_bundle(invocation, matches)
+    } else {
+        run_plan(invocation, matches)
+    }
+}
+
+/// The operator's reading: profile and options say what runs.
+fn run_plan(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let registry = Registry::linked()?;
     let examined = examined(invocation, matches, &registry)?;
     let id = id(matches, &examined.plan.profile.value)?;
@@ -22,8 +33,32 @@ pub(super) fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, F
         return Ok(0);
     }
     let program = examined.plan.process.command.value.first().cloned().unwrap_or_default();
-    let status = lifecycle::run(&examined, &id, &invocation.root, &registry, &output::warn)?;
+    let how = (&Handles::default(), Afterwards::Remove);
+    let status = lifecycle::run(&examined, &id, &invocation.root, &registry, how, &output::warn)?;
     Ok(exit_status(status, &program)?)
+}
+
+/// The OCI reading: the bundle says what runs.
+fn run_bundle(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
+    let (id, handles) = (container_id(matches)?, container::handles(invocation, matches)?);
+    let registry = Registry::linked()?;
+    let source = container::handed(invocation, matches, &registry).map_err(|error| match error.code {
+        ErrorCode::ConfigInvalid => error.hint(
+            "a bundle is a directory with a config.json, named by --bundle; a command stands after `--`",
+        ),
+        _ => error,
+    })?;
+    let root = &invocation.root;
+    if matches.get_flag("detach") {
+        handles.check_terminal(source.document().terminal)?;
+        lifecycle::create(&source, &id, root, &registry, &handles, &output::warn)?;
+        lifecycle::start(&id, root, &registry, &output::warn)?;
+        return Ok(0);
+    }
+    handles.refuse_console_socket()?;
+    let afterwards = if matches.get_flag("keep") { Afterwards::Keep } else { Afterwards::Remove };
+    let status = lifecycle::run(&source, &id, root, &registry, (&handles, afterwards), &output::warn)?;
+    Ok(exit_status(status, &source.document().program)?)
 }
 
 /// The id that was asked for, or the profile's name with something new.

@@ -14,8 +14,8 @@ use crate::plan::{
     Terminal, TimeOffsets,
 };
 
-/// The version of the runtime specification that the document follows.
-const OCI_VERSION: &str = "1.2.0";
+/// The version of the runtime specification that a plan's `config.json` follows.
+pub const OCI_VERSION: &str = "1.2.0";
 
 /// Writes the plan as `config.json`. `mounts` are the plan's, `user` its user with every name resolved.
 ///

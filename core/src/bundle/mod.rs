@@ -1,6 +1,7 @@
 //! A plan becomes an OCI bundle: `config.json`, a root file system, and descriptors of what was opened and checked.
 
 mod config;
+mod document;
 mod identity;
 mod materialise;
 mod mounts;
@@ -8,4 +9,6 @@ mod provided;
 mod rootfs;
 mod skeleton;
 
+pub use config::OCI_VERSION;
+pub use document::{Document, Terminal, read};
 pub use materialise::{Bundle, materialise, preview};

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Ledger, Process, Result, SCHEMA, read_ledger};
-use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::owners;
@@ -15,6 +15,23 @@ use super::process;
 use super::state_root::StateRoot;
 
 const LEDGER: &str = "ledger";
+
+/// An id that was free and is ours now, with the ledger of what will be made under it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) directory: ContainerDirectory,
+    pub(super) ledger: Ledger,
+    /// This process: whoever finds the container knows by it whether somebody still works on it.
+    pub(super) owner: Process,
+}
+
+impl Taken {
+    /// Leaves the container to whoever will start and delete it. From here on neither `gc` nor any start removes it: one
+    /// unlink(2) tells a container that was being made from one that is made.
+    pub(super) fn leave(self, root: &StateRoot) {
+        owners::forget(root, self.owner, self.directory.id());
+    }
+}
 
 /// A container's directory, locked: nobody else changes the container while this value lives.
 ///
@@ -34,7 +51,7 @@ impl ContainerDirectory {
     ///
     /// # Errors
     /// `container-exists`; `system-call` for the rest.
-    pub(super) fn create(root: &StateRoot, id: &ContainerId) -> Result<(Self, Ledger)> {
+    pub(super) fn create(root: &StateRoot, id: &ContainerId) -> Result<Taken> {
         let path = root.container(id);
         let fail = |error: io::Error| failed("make the container's directory", &path, &error);
         let owner = process::this().map_err(fail)?;
@@ -46,7 +63,7 @@ impl ContainerDirectory {
             let ledger = open_ledger(&unfinished, owner)?;
             owners::note(root, owner, id)?;
             renameat_with(CWD, &unfinished, CWD, &path, RenameFlags::NOREPLACE)?;
-            Ok((Self { id: id.clone(), path: path.clone(), lock }, ledger))
+            Ok(Taken { directory: Self { id: id.clone(), path: path.clone(), lock }, ledger, owner })
         })();
         made.map_err(|error: io::Error| {
             // Nothing has been made for the container yet but this directory and the note of its owner.
@@ -63,10 +80,7 @@ impl ContainerDirectory {
     /// `container-not-found`, also when it goes meanwhile; `system-call` for the rest.
     pub(super) fn lock(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
         let path = root.container(id);
-        let lock = open_directory(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => not_found(root, id),
-            _ => failed("open the container's directory", &path, &error),
-        })?;
+        let lock = open_directory(&path).map_err(|error| cannot_open(root, id, &error))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -126,6 +140,19 @@ impl AsFd for ContainerDirectory {
     }
 }
 
+/// The container's ledger, opened to be locked: see [`super::operation`].
+///
+/// # Errors
+/// `container-not-found`; `system-call`.
+pub(super) fn open_for_operation(root: &StateRoot, id: &ContainerId) -> Result<File> {
+    let path = root.container(id).join(LEDGER);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(&path, flags, rustix::fs::Mode::empty()) {
+        Ok(file) => Ok(file.into()),
+        Err(errno) => Err(cannot_open(root, id, &errno.into())),
+    }
+}
+
 fn open_ledger(directory: &Path, owner: Process) -> io::Result<Ledger> {
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(directory.join(LEDGER))?;
     let mut ledger = Ledger::new(file);
@@ -155,11 +182,12 @@ fn open_directory(path: &Path) -> io::Result<File> {
 
 // A link in place of the directory is not ours: the state root is writable by its owner alone, but costs nothing to check.
 fn libc_flags() -> i32 {
-    (rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::NOFOLLOW).bits().cast_signed()
+    (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed()
 }
 
-fn is_removed(directory: &File) -> bool {
-    directory.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+/// Whether what is open has lost its name: somebody removed the container.
+pub(super) fn is_removed(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }
 
 fn exists(id: &ContainerId) -> Error {
@@ -169,10 +197,19 @@ fn exists(id: &ContainerId) -> Error {
         .hint("choose another --id, or run `nucleus gc` if it is the remains of a crash")
 }
 
-fn not_found(root: &StateRoot, id: &ContainerId) -> Error {
-    Error::new(ErrorCode::ContainerNotFound, "find the container")
-        .on(id)
-        .because(format!("there is none with this id below {}", root.path().display()))
+fn cannot_open(root: &StateRoot, id: &ContainerId, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => not_found(root, id),
+        _ => failed("open the container's directory", &root.container(id), error),
+    }
+}
+
+/// The error for an id that nobody has. Engines look for these very words.
+pub(super) fn not_found(root: &StateRoot, id: &ContainerId) -> Error {
+    Error::new(ErrorCode::ContainerNotFound, "find the container").on(id).because(format!(
+        "container does not exist: there is none with this id below {}",
+        root.path().display()
+    ))
 }
 
 fn failed(step: &'static str, path: &Path, error: &io::Error) -> Error {
@@ -195,7 +232,7 @@ mod tests {
     fn an_id_is_taken_once() {
         let root = root("once");
         let id: ContainerId = "web".parse().unwrap();
-        let (directory, _ledger) = ContainerDirectory::create(&root, &id).unwrap();
+        let Taken { directory, .. } = ContainerDirectory::create(&root, &id).unwrap();
         assert_eq!(ContainerDirectory::create(&root, &id).unwrap_err().code, ErrorCode::ContainerExists);
         directory.remove().unwrap();
         assert_eq!(ContainerDirectory::lock(&root, &id).unwrap_err().code, ErrorCode::ContainerNotFound);
@@ -205,7 +242,7 @@ mod tests {
     #[test]
     fn the_ledger_begins_with_its_owner() {
         let root = root("owner");
-        let (directory, _ledger) = ContainerDirectory::create(&root, &"web".parse().unwrap()).unwrap();
+        let Taken { directory, .. } = ContainerDirectory::create(&root, &"web".parse().unwrap()).unwrap();
         let effects = directory.effects().unwrap();
         let [Effect::Container { owner, .. }] = effects.as_slice() else { panic!("{effects:?}") };
         assert!(process::is_alive(*owner));

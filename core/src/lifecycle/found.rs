@@ -8,7 +8,10 @@ use nucleus_abi::{
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::record::Record;
+use super::container::not_found;
+use super::owners;
+use super::process;
+use super::record::{Record, Supervision};
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
@@ -19,21 +22,24 @@ pub(super) struct Found<'a> {
     pub(super) record: Record,
     /// Its backend.
     pub(super) client: &'a Client,
+    root: &'a StateRoot,
     directory: PathBuf,
 }
 
 impl<'a> Found<'a> {
-    /// Finds a container.
+    /// Finds a container. Takes no lock.
     ///
     /// # Errors
-    /// `container-not-found`; `wrong-state` while it is being made; `record-unreadable`; `backend-not-found`.
-    pub(super) fn open(id: &ContainerId, root: &StateRoot, registry: &'a Registry) -> Result<Self> {
+    /// `container-not-found`; `wrong-state` while it is being made; `record-unreadable`; `backend-not-found`; `host-unfit`
+    /// for a state root that others can write to.
+    pub(super) fn open(id: &ContainerId, root: &'a StateRoot, registry: &'a Registry) -> Result<Self> {
+        root.check_existing()?;
         let directory = root.container(id);
         let Some(record) = Record::read(&directory)? else {
-            return Err(if directory.is_dir() { unfinished(id) } else { missing(id, root) });
+            return Err(if directory.is_dir() { unfinished(id) } else { not_found(root, id) });
         };
         let client = registry.backend(&record.backend)?;
-        Ok(Self { record, client, directory })
+        Ok(Self { record, client, root, directory })
     }
 
     /// Finds a container whose first process lives.
@@ -42,7 +48,7 @@ impl<'a> Found<'a> {
     /// As for [`Found::open`]; `wrong-state` when it has ended, so that `step` cannot be done.
     pub(super) fn alive(
         id: &ContainerId,
-        root: &StateRoot,
+        root: &'a StateRoot,
         registry: &'a Registry,
         step: &'static str,
     ) -> Result<Self> {
@@ -68,12 +74,22 @@ impl<'a> Found<'a> {
         self.directory.join("bundle").join("config.json")
     }
 
-    /// What it is doing.
+    /// What it is doing. One that somebody still makes for an engine is `creating`, whatever its backend says.
     ///
     /// # Errors
     /// The backend's.
     pub(super) fn state(&self) -> Result<StateReply> {
-        self.client.state(&self.request())
+        let state = self.client.state(&self.request())?;
+        if state.status == Status::Created && self.is_being_made() {
+            return Ok(StateReply { status: Status::Creating, ..state });
+        }
+        Ok(state)
+    }
+
+    fn is_being_made(&self) -> bool {
+        let has_note = |owner| owners::has_note(self.root, owner, &self.record.id);
+        self.record.supervision == Supervision::Nobody
+            && self.record.owner.is_some_and(|owner| has_note(owner) && process::is_alive(owner))
     }
 
     /// What it uses.
@@ -112,11 +128,19 @@ impl<'a> Found<'a> {
 }
 
 fn unfinished(id: &ContainerId) -> Error {
-    Error::new(ErrorCode::WrongState, "use the container").on(id).because("it is being made")
+    Error::new(ErrorCode::WrongState, "use the container")
+        .on(id)
+        .because("its creation has not come so far as to be recorded")
+        .hint("if nobody is making it, `nucleus gc` removes what is left of it")
 }
 
-fn missing(id: &ContainerId, root: &StateRoot) -> Error {
-    Error::new(ErrorCode::ContainerNotFound, "find the container")
-        .on(id)
-        .because(format!("container does not exist below {}", root.path().display()))
+/// A status as the runtime specification writes it.
+pub(super) fn name(status: Status) -> &'static str {
+    match status {
+        Status::Creating => "creating",
+        Status::Created => "created",
+        Status::Running => "running",
+        Status::Paused => "paused",
+        Status::Stopped => "stopped",
+    }
 }

@@ -1,9 +1,10 @@
 //! Finding and removing what crashes left behind.
 
-use nucleus_abi::{ContainerId, ContainerRequest, Effect, Error, ErrorCode, Process, Result, SCHEMA};
+use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Process, Result};
 use serde::Serialize;
 
 use super::container::{ContainerDirectory, effects_at};
+use super::making::request;
 use super::owners;
 use super::process;
 use super::record::{Record, Supervision};
@@ -75,36 +76,44 @@ pub(super) fn remove_unless_locked(
     if !is_abandoned(root, id) {
         return Ok(None);
     }
-    // The backend goes first, so that it can end its processes in order; the ledger is undone whatever it says, since
-    // it knows of everything that could outlive a backend that fails.
-    let record = Record::read(directory.path()).ok().flatten();
-    let backend = record.as_ref().map(|record| record.backend.as_str());
-    let farewell = backend.map_or(Ok(()), |name| say_delete(registry, name, &directory));
-    undo(directory, root, registry, backend)?;
-    farewell.map(Some)
+    dismantle(directory, root, registry).map(|_| Some(()))
 }
 
-fn say_delete(registry: &Registry, backend: &str, directory: &ContainerDirectory) -> Result<()> {
-    let request =
-        ContainerRequest { schema: SCHEMA, id: directory.id().clone(), directory: directory.backend() };
-    registry.backend(backend)?.delete(&request).map(|_| ())
+/// Removes a container with all that was made for it, and returns what its backend warns of.
+///
+/// The backend goes first, so that it can end its processes in order; the ledger is undone whatever it says, since it knows
+/// of everything that could outlive a backend that fails.
+///
+/// # Errors
+/// `teardown`, with everything that could not be undone.
+pub(super) fn dismantle(
+    directory: ContainerDirectory,
+    root: &StateRoot,
+    registry: &Registry,
+) -> Result<Vec<String>> {
+    let record = Record::read(directory.path()).ok().flatten();
+    let backend = record.as_ref().map(|record| record.backend.as_str());
+    let farewell = backend.map_or(Ok(Vec::new()), |name| say_delete(registry, name, &directory));
+    undo(directory, root, registry, backend)?;
+    farewell
+}
+
+fn say_delete(registry: &Registry, backend: &str, directory: &ContainerDirectory) -> Result<Vec<String>> {
+    registry.backend(backend)?.delete(&request(directory)).map(|done| done.warnings)
 }
 
 /// Whether the container was being made or watched by a process that is gone.
 pub(super) fn is_abandoned(root: &StateRoot, id: &ContainerId) -> bool {
     let path = root.container(id);
-    let owner = match effects_at(&path) {
-        Ok(effects) => owner_of(&effects),
-        // An unreadable ledger is no reason to leave the rest of it: removing it reports why.
-        Err(_) => None,
-    };
-    if owner.is_some_and(process::is_alive) {
-        return false;
-    }
-    match Record::read(&path) {
-        Ok(Some(record)) => record.supervision == Supervision::Owner,
-        // No record: it died while it was being made. An unreadable one: nobody can use the container any more.
-        Ok(None) | Err(_) => true,
+    // An unreadable ledger is no reason to leave the rest of it: removing it reports why.
+    match effects_at(&path).ok().as_deref().and_then(owner_of) {
+        // Asked in this order: one that is dead cannot leave its container to anybody any more.
+        Some(owner) => !process::is_alive(owner) && owners::has_note(root, owner, id),
+        None => match Record::read(&path) {
+            Ok(Some(record)) => record.supervision == Supervision::Owner,
+            // Without ledger and record nobody can use it any more.
+            Ok(None) | Err(_) => true,
+        },
     }
 }
 

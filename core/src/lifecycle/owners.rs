@@ -31,6 +31,11 @@ pub(super) fn note(root: &StateRoot, owner: Process, id: &ContainerId) -> io::Re
     symlink(id.as_str(), link(root, owner, id))
 }
 
+/// Whether a container is still its maker's: a container that was left to an engine is not.
+pub(super) fn has_note(root: &StateRoot, owner: Process, id: &ContainerId) -> bool {
+    link(root, owner, id).is_symlink()
+}
+
 /// Forgets an owner, after its container has gone.
 pub(super) fn forget(root: &StateRoot, owner: Process, id: &ContainerId) {
     // One that stays is swept by the next start.

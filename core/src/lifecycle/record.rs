@@ -1,14 +1,15 @@
 //! `state.json`: what is known of a container after its creation, for every later command.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{ContainerId, Error, ErrorCode, Process, Result};
+use nucleus_abi::{Beyond, CgroupPlacement, ContainerId, Error, ErrorCode, Process, Result};
 use serde::{Deserialize, Serialize};
 
 /// The version of the record that this release writes. It reads this one and the one before.
-pub const RECORD_SCHEMA: u32 = 1;
+pub const RECORD_SCHEMA: u32 = 2;
 
 const FILE: &str = "state.json";
 
@@ -32,17 +33,38 @@ pub struct Record {
     pub id: ContainerId,
     /// Real user id of the process that made it.
     pub creator_uid: u32,
+    /// The process that made it. Not in records of schema 1, like all that has a default below.
+    #[serde(default)]
+    pub owner: Option<Process>,
     /// Name of the backend.
     pub backend: String,
     /// Version of the backend.
     pub backend_version: String,
-    /// The bundle's directory.
+    /// The version of the runtime specification that its `config.json` names.
+    #[serde(default)]
+    pub oci_version: String,
+    /// The directory of the bundle that it was made of.
     pub bundle: PathBuf,
+    /// The root file system on the host.
+    #[serde(default)]
+    pub rootfs: PathBuf,
+    /// The annotations of `config.json`.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// When it was made, as RFC 3339 writes it.
+    #[serde(default)]
+    pub created: String,
     /// The workload's first process, where the backend has one to name.
     #[serde(default)]
     pub process: Option<Process>,
     /// Who removes it.
     pub supervision: Supervision,
+    /// Where its groups are.
+    #[serde(default)]
+    pub cgroup: Option<CgroupPlacement>,
+    /// What went beyond the runtime specification: it holds for every process that joins later.
+    #[serde(default)]
+    pub beyond: Beyond,
     /// What was asked for and is not enforced (`enforcement: permissive`), or was left out.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -101,6 +123,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use nucleus_abi::{CgroupManager, Hierarchies};
+
     use super::*;
 
     fn record() -> Record {
@@ -108,11 +132,22 @@ mod tests {
             schema: RECORD_SCHEMA,
             id: "web".parse().unwrap(),
             creator_uid: 0,
+            owner: Some(Process { pid: 5, start_time: 6 }),
             backend: "example".into(),
             backend_version: "1".into(),
+            oci_version: "1.2.0".into(),
             bundle: "/b".into(),
+            rootfs: "/b/rootfs".into(),
+            annotations: [("org.example".into(), "x".into())].into(),
+            created: "2026-01-31T23:59:59.000000001Z".into(),
             process: Some(Process { pid: 7, start_time: 8 }),
             supervision: Supervision::Owner,
+            cgroup: Some(CgroupPlacement {
+                path: "/nucleus/web".into(),
+                hierarchies: Hierarchies::All,
+                manager: CgroupManager::Cgroupfs,
+            }),
+            beyond: Beyond::default(),
             warnings: vec!["no swap limit".into()],
             plan: serde_json::json!({"rows": []}),
         }
@@ -140,7 +175,22 @@ mod tests {
         Record { schema: RECORD_SCHEMA + 1, ..record() }.write(&directory).unwrap();
         let error = Record::read(&directory).unwrap_err();
         assert_eq!(error.code, ErrorCode::RecordUnreadable);
-        assert_eq!(error.cause.as_deref(), Some("it has schema 2, this nucleus reads up to 1"));
+        assert_eq!(error.cause.as_deref(), Some("it has schema 3, this nucleus reads up to 2"));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// As the release before wrote it.
+    const SCHEMA_1: &str = r#"{"schema":1,"id":"web","creatorUid":0,"backend":"native-namespace","backendVersion":"0.1.0",
+        "bundle":"/run/nucleus/web/bundle","process":{"pid":7,"start_time":8},"supervision":"owner","warnings":[],
+        "plan":[]}"#;
+
+    #[test]
+    fn a_record_of_the_release_before_is_read() {
+        let directory = scratch("before");
+        fs::write(directory.join(FILE), SCHEMA_1).unwrap();
+        let record = Record::read(&directory).unwrap().unwrap();
+        assert_eq!(record.process, Some(Process { pid: 7, start_time: 8 }));
+        assert_eq!((record.owner, record.annotations.len(), record.cgroup), (None, 0, None));
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -44,6 +44,17 @@ impl Registry {
         &self.backends
     }
 
+    /// The backend that is taken where nobody names one.
+    ///
+    /// # Errors
+    /// `backend-not-found` when none may be taken unasked.
+    pub fn best(&self) -> Result<&Client> {
+        self.backends.first().filter(|client| client.description().rank >= 0).ok_or_else(|| {
+            Error::new(ErrorCode::BackendNotFound, "choose a backend")
+                .because("this program was built without any")
+        })
+    }
+
     /// The backend of this name.
     ///
     /// # Errors

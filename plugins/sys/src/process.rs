@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -55,6 +55,16 @@ pub fn become_subreaper() -> io::Result<()> {
 /// Sets the umask and returns the one before.
 pub fn set_umask(mask: Mode) -> Mode {
     rustix::process::umask(mask)
+}
+
+/// A copy of a descriptor that whoever started this process left open for it; close-on-exec, unlike the descriptor itself.
+/// EBADF if it is not open.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers; one that is not open is an error.
+    let copy = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) }.into())?;
+    let copy = RawFd::try_from(copy).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: fcntl has just made it, so it is open and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Starts a new session without a controlling terminal. EPERM if the caller leads a process group.

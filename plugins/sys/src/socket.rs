@@ -37,17 +37,7 @@ impl Socket {
     /// descriptors; EMSGSIZE for one larger than the send buffer (about 200 KiB); EPIPE if the other end is
     /// closed.
     pub fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
-            return Err(Errno::INVAL.into());
-        }
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(Errno::INVAL.into());
-        }
-        let parts = [IoSlice::new(bytes)];
-        retry_on_intr(|| sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL))?;
-        Ok(())
+        send(self.0.as_fd(), bytes, descriptors)
     }
 
     /// Waits for one message. EBADMSG if it or its descriptors arrived cut short: nothing of it is returned
@@ -83,6 +73,25 @@ impl Socket {
         let (_, length) = retry_on_intr(|| rustix::net::recv(&self.0, &mut [0u8; 1][..], look))?;
         Ok(length)
     }
+}
+
+/// Sends one descriptor, with a name, through a socket of any type. EINVAL for an empty name; EPIPE if nobody listens.
+pub fn send_descriptor(socket: BorrowedFd<'_>, name: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    send(socket, name, &[descriptor])
+}
+
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
+        return Err(Errno::INVAL.into());
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::INVAL.into());
+    }
+    let parts = [IoSlice::new(bytes)];
+    retry_on_intr(|| sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL))?;
+    Ok(())
 }
 
 impl AsFd for Socket {
@@ -137,6 +146,17 @@ mod tests {
             assert_eq!(rustix::fs::fstat(descriptor).unwrap().st_rdev, rustix::fs::makedev(1, 3));
         }
         assert!(one.send(b"x", &[file.as_fd(); MAX_DESCRIPTORS + 1]).is_err());
+    }
+
+    #[test]
+    fn a_stream_takes_a_descriptor_too() {
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        send_descriptor(one.as_fd(), b"null", file.as_fd()).unwrap();
+        let (name, descriptors) = message(Socket::from(OwnedFd::from(other)).recv().unwrap());
+        // A stream has no messages: its length is what was read of it.
+        assert!(b"null".starts_with(&name));
+        assert_eq!(rustix::fs::fstat(&descriptors[0]).unwrap().st_rdev, rustix::fs::makedev(1, 3));
     }
 
     #[test]

@@ -129,10 +129,12 @@ fn gc_on_a_clean_host_finds_nothing() {
 }
 
 #[test]
-fn version_is_one_line() {
+fn the_version_stands_as_engines_read_it() {
     let host = Host::enter();
     let output = std::process::Command::new(nucleus::binary()).arg("--version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.starts_with("nucleus ") && text.lines().count() == 1, "{text}");
+    let [program, specification] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(output.status.success() && program.starts_with("nucleus version "), "{text}");
+    assert!(specification.starts_with("spec: 1."), "{text}");
     drop(host);
 }

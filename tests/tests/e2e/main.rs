@@ -10,6 +10,7 @@ mod filesystem;
 mod identity;
 mod kernel_files;
 mod namespaces;
+mod oci;
 mod privileges;
 mod programs;
 mod seccomp;

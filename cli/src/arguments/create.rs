@@ -1,0 +1,10 @@
+//! What `create` takes.
+
+use clap::Command;
+
+use super::container::making;
+use super::container_id;
+
+pub(crate) fn arguments(command: Command) -> Command {
+    command.args(making()).arg(container_id())
+}

@@ -1,0 +1,45 @@
+//! `create`: makes a container that somebody else will start and delete.
+
+use nucleus_abi::{ContainerId, Error, Result};
+
+use super::handles::Handles;
+use super::making::{Making, take_id, tear_down};
+use super::record::Supervision;
+use super::state_root::StateRoot;
+use super::workload::Source;
+use crate::plugins::Registry;
+
+/// Makes a container as far as only its start is missing, and leaves it.
+///
+/// # Errors
+/// What kept it from being made; nothing of it is left then. `container-exists` for an id that is taken.
+///
+/// `warn` hears of what was asked for and is left out.
+pub fn create(
+    source: &dyn Source,
+    id: &ContainerId,
+    root: &StateRoot,
+    registry: &Registry,
+    handles: &Handles,
+    warn: &dyn Fn(&str),
+) -> Result<()> {
+    root.ensure()?;
+    let mut taken = take_id(id, root, registry)?;
+    let making =
+        Making { source, taken: &mut taken, extra: &handles.extra, supervision: Supervision::Nobody, warn };
+    match making.make().and_then(|made| handles.hand_out(&made)) {
+        Ok(()) => {
+            taken.leave(root);
+            Ok(())
+        }
+        Err(error) => Err(after_failure(error, tear_down(source.client(), taken.directory, root, registry))),
+    }
+}
+
+/// What could not be removed after a failure is told with it.
+pub(super) fn after_failure(error: Error, teardown: Result<Vec<String>>) -> Error {
+    match teardown {
+        Ok(_) => error,
+        Err(more) => error.and([more]),
+    }
+}

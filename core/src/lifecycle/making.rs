@@ -1,0 +1,204 @@
+//! Making a container, up to the point where only its start is missing: the same for a container in the foreground and for
+//! one that an engine will start.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nucleus_abi::{
+    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Effect, Error, ErrorCode, Ledger,
+    Process, Reply, Result, SCHEMA, SandboxRequest,
+};
+
+use super::container::{ContainerDirectory, Taken};
+use super::gc;
+use super::process;
+use super::record::{RECORD_SCHEMA, Record, Supervision};
+use super::state_root::StateRoot;
+use super::timestamp;
+use super::undo::undo;
+use super::workload::{Place, Source, Workload};
+use crate::plugins::Registry;
+
+/// A container that only needs to be started.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Its first process.
+    pub(super) pid: u32,
+    /// Becomes readable when it has ended.
+    pub(super) wait: OwnedFd,
+    /// Tells that its program could not be executed.
+    pub(super) failure: Option<OwnedFd>,
+    /// The outer side of its terminal.
+    pub(super) console: Option<OwnedFd>,
+}
+
+/// What is being made, and for whom.
+pub(super) struct Making<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) taken: &'a mut Taken,
+    /// What the workload holds beside its standard descriptors.
+    pub(super) extra: &'a [OwnedFd],
+    pub(super) supervision: Supervision,
+    pub(super) warn: &'a dyn Fn(&str),
+}
+
+impl Making<'_> {
+    /// Makes it.
+    pub(super) fn make(self) -> Result<Made> {
+        let directory = &self.taken.directory;
+        let workload = self.source.workload(directory.id(), &directory.bundle())?;
+        make_backend_directory(directory)?;
+        note_place(&mut self.taken.ledger, &workload.cgroup)?;
+        let (gate, pid) = self.sandbox(&workload)?;
+        // Written while the backend builds the container, which takes longer.
+        let mut record = self.record(&workload, pid);
+        // What was opened for the container is the backend's now.
+        drop(workload);
+        record.write(self.taken.directory.path())?;
+        let created = self.create(&gate)?;
+        drop(gate);
+        self.record_warnings(&mut record, &created.document.warnings)?;
+        let mut descriptors: Vec<Option<OwnedFd>> = created.descriptors.into_iter().map(Some).collect();
+        let mut take = |index| Reply::<CreateReply>::take(&mut descriptors, index);
+        Ok(Made {
+            pid: created.document.pid.unwrap_or(pid),
+            wait: take(created.document.wait)?,
+            failure: created.document.failure.map(&mut take).transpose()?,
+            console: created.document.console.map(&mut take).transpose()?,
+        })
+    }
+
+    /// Calls `sandbox`, and returns the gate and the process that waits at it.
+    fn sandbox(&self, workload: &Workload) -> Result<(OwnedFd, u32)> {
+        let bundle = &workload.bundle;
+        let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let mut descriptors: Vec<BorrowedFd<'_>> =
+            vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), self.taken.ledger.as_fd()];
+        let mut add = |descriptor| {
+            descriptors.push(descriptor);
+            descriptors.len() - 1
+        };
+        let rootfs = bundle.rootfs.as_ref().map(|rootfs| add(rootfs.as_fd()));
+        let mount_sources: BTreeMap<_, _> =
+            bundle.sources.iter().map(|(mount, source)| (*mount, add(source.as_fd()))).collect();
+        let extra = self.extra.iter().map(|descriptor| add(descriptor.as_fd())).collect();
+        let directory = &self.taken.directory;
+        let request = SandboxRequest {
+            schema: SCHEMA,
+            id: directory.id().clone(),
+            directory: directory.backend(),
+            bundle: bundle.path.clone(),
+            config: bundle.config.clone(),
+            options: workload.options.clone(),
+            cgroup: Some(workload.cgroup.placement().clone()),
+            beyond: workload.beyond.clone(),
+            ledger: 3,
+            rootfs,
+            mount_sources,
+            stdio: [0, 1, 2],
+            extra,
+        };
+        let reply = self.source.client().sandbox(&request, &descriptors)?;
+        let mut returned: Vec<Option<OwnedFd>> = reply.descriptors.into_iter().map(Some).collect();
+        Ok((Reply::<()>::take(&mut returned, reply.document.gate)?, reply.document.pid))
+    }
+
+    fn create(&self, gate: &OwnedFd) -> Result<Reply<CreateReply>> {
+        let directory = &self.taken.directory;
+        let request = CreateRequest {
+            schema: SCHEMA,
+            id: directory.id().clone(),
+            directory: directory.backend(),
+            gate: 0,
+        };
+        self.source.client().create(&request, &[gate.as_fd()])
+    }
+
+    /// What `create` had to leave out is told, and stays in the record.
+    fn record_warnings(&self, record: &mut Record, left_out: &[String]) -> Result<()> {
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        for warning in left_out {
+            (self.warn)(warning);
+        }
+        record.warnings.extend_from_slice(left_out);
+        record.write(self.taken.directory.path())
+    }
+
+    fn record(&self, workload: &Workload, pid: u32) -> Record {
+        let description = self.source.client().description();
+        let facts = workload.facts.clone();
+        Record {
+            schema: RECORD_SCHEMA,
+            id: self.taken.directory.id().clone(),
+            creator_uid: rustix::process::getuid().as_raw(),
+            owner: Some(self.taken.owner),
+            backend: description.id.clone(),
+            backend_version: description.version.clone(),
+            oci_version: facts.oci_version,
+            bundle: facts.bundle,
+            rootfs: facts.rootfs,
+            annotations: facts.annotations,
+            created: timestamp::now(),
+            process: process::start_time(pid).ok().map(|start_time| Process { pid, start_time }),
+            supervision: self.supervision,
+            cgroup: Some(workload.cgroup.placement().clone()),
+            beyond: workload.beyond.clone(),
+            warnings: facts.warnings,
+            plan: facts.plan,
+        }
+    }
+}
+
+fn make_backend_directory(directory: &ContainerDirectory) -> Result<()> {
+    let path = directory.backend();
+    std::fs::create_dir(&path).map_err(|error| {
+        Error::new(ErrorCode::SystemCall, "make the backend's directory").on(path.display()).because(error)
+    })
+}
+
+fn note_place(ledger: &mut Ledger, place: &Place) -> Result<()> {
+    match place {
+        Place::Ours(_) => Ok(()),
+        Place::Engines(placement) => {
+            ledger.record(&Effect::CgroupPlace { path: placement.path.clone() }).map_err(|error| {
+                Error::new(ErrorCode::SystemCall, "write the ledger")
+                    .on(placement.path.display())
+                    .because(error)
+            })
+        }
+    }
+}
+
+/// Takes an id. What a crash left under it is removed first; what is still somebody's is not touched.
+pub(super) fn take_id(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<Taken> {
+    match ContainerDirectory::create(root, id) {
+        Err(error) if error.code == ErrorCode::ContainerExists && gc::is_abandoned(root, id) => {
+            match gc::remove(root, registry, id) {
+                // Somebody else, who wanted the id too, was quicker to remove it.
+                Err(error) if error.code == ErrorCode::ContainerNotFound => {}
+                removed => removed?,
+            }
+            ContainerDirectory::create(root, id)
+        }
+        result => result,
+    }
+}
+
+/// Removes a container of ours with all that was made for it.
+pub(super) fn tear_down(
+    client: &Client,
+    directory: ContainerDirectory,
+    root: &StateRoot,
+    registry: &Registry,
+) -> Result<Vec<String>> {
+    let farewell = client.delete(&request(&directory));
+    undo(directory, root, registry, Some(&client.description().id))?;
+    farewell.map(|done| done.warnings)
+}
+
+/// The request of a verb that only names the container.
+pub(super) fn request(directory: &ContainerDirectory) -> ContainerRequest {
+    ContainerRequest { schema: SCHEMA, id: directory.id().clone(), directory: directory.backend() }
+}

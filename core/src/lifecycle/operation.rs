@@ -1,0 +1,39 @@
+//! The lock of operations that are brief, on a container that somebody may run in the foreground at the same time.
+//!
+//! Whoever makes a container or runs it in the foreground holds the lock of its directory for as long as that takes. `start`,
+//! `delete` and all that changes a container for a moment take this one, which is a flock(2) on its ledger: it is there from
+//! the beginning, and goes with the container. Who takes both takes the directory's first.
+
+use std::fs::File;
+
+use nucleus_abi::{ContainerId, Error, ErrorCode, Result};
+use rustix::fs::FlockOperation;
+
+use super::container::{is_removed, not_found, open_for_operation};
+use super::state_root::StateRoot;
+
+/// Held for the length of one operation.
+#[derive(Debug)]
+#[must_use = "the operation is over when this is dropped"]
+pub(super) struct Operation {
+    _lock: File,
+}
+
+impl Operation {
+    /// Waits until no other operation is under way, and keeps others out.
+    ///
+    /// # Errors
+    /// `container-not-found`, also when it goes meanwhile; `system-call`.
+    pub(super) fn alone(id: &ContainerId, root: &StateRoot) -> Result<Self> {
+        let lock = open_for_operation(root, id)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive)).map_err(
+            |errno| {
+                Error::new(ErrorCode::SystemCall, "wait for another operation on the container")
+                    .on(id)
+                    .because(std::io::Error::from(errno))
+            },
+        )?;
+        // Whoever held it before us may have removed the container.
+        if is_removed(&lock) { Err(not_found(root, id)) } else { Ok(Self { _lock: lock }) }
+    }
+}

@@ -1,0 +1,57 @@
+//! A checked plan, as a source of a container.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nucleus_abi::{
+    Beyond, CgroupManager, CgroupPlacement, Client, ContainerId, Error, ErrorCode, Hierarchies, Result,
+};
+
+use super::cgroup_path;
+use super::examine::Examined;
+use super::workload::{Facts, Place, Source, Workload};
+use crate::bundle::{Bundle, OCI_VERSION, materialise};
+use crate::plan::RootfsPlan;
+
+impl Source for Examined {
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload> {
+        let plan = &self.plan;
+        let cgroup = cgroup_path::new(id).map_err(|error| {
+            Error::new(ErrorCode::SystemCall, "choose the container's cgroup").because(error)
+        })?;
+        let bundle = materialise(plan, &cgroup, own.to_owned())?;
+        Ok(Workload {
+            options: plan.options.clone(),
+            // The backend makes a group where a limit needs one, or where nothing else tells the container's processes.
+            cgroup: Place::Ours(CgroupPlacement {
+                path: cgroup,
+                hierarchies: Hierarchies::Needed,
+                manager: CgroupManager::Cgroupfs,
+            }),
+            beyond: Beyond { landlock: plan.security.landlock.value.clone(), init: plan.process.init.value },
+            facts: facts(self, &bundle)?,
+            bundle,
+        })
+    }
+}
+
+fn facts(examined: &Examined, bundle: &Bundle) -> Result<Facts> {
+    let plan = serde_json::to_value(&examined.rows)
+        .map_err(|error| Error::new(ErrorCode::SystemCall, "write the container's record").because(error))?;
+    let rootfs = match &examined.plan.rootfs.value {
+        RootfsPlan::Directory(path) => path.clone(),
+        RootfsPlan::HostRuntime { .. } | RootfsPlan::Joined => bundle.path.join("rootfs"),
+    };
+    Ok(Facts {
+        oci_version: OCI_VERSION.to_owned(),
+        bundle: bundle.path.clone(),
+        rootfs,
+        annotations: BTreeMap::new(),
+        warnings: examined.warnings(),
+        plan,
+    })
+}

@@ -1,0 +1,69 @@
+//! What a backend is to run: one value, whichever reading of the command line it comes from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Result};
+
+use crate::bundle::Bundle;
+
+/// Where a workload comes from: a profile's plan, or a bundle that an engine hands over.
+pub trait Source {
+    /// The backend that is to run it.
+    fn client(&self) -> &Client;
+
+    /// Makes it, for a container whose own bundle directory is `own`. Nobody else sees that directory yet.
+    ///
+    /// # Errors
+    /// What the host lacks, or what is wrong with the bundle.
+    fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload>;
+}
+
+/// All that a backend is told of a container, and what its record says of it.
+#[derive(Debug)]
+pub struct Workload {
+    /// `config.json`, and what was opened for it.
+    pub(super) bundle: Bundle,
+    /// Options of the backend.
+    pub(super) options: serde_json::Value,
+    /// Where its groups are.
+    pub(super) cgroup: Place,
+    /// What goes beyond the runtime specification.
+    pub(super) beyond: Beyond,
+    /// For the record.
+    pub(super) facts: Facts,
+}
+
+/// Where a container's groups are, and who chose it.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// We did: a place that names the container and was never there before.
+    Ours(CgroupPlacement),
+    /// An engine did: the ledger must say so, or undoing would take the groups for somebody else's.
+    Engines(CgroupPlacement),
+}
+
+impl Place {
+    pub(super) fn placement(&self) -> &CgroupPlacement {
+        match self {
+            Self::Ours(placement) | Self::Engines(placement) => placement,
+        }
+    }
+}
+
+/// What `state` tells of a container and a backend is not asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// The version of the runtime specification that `config.json` names.
+    pub(super) oci_version: String,
+    /// The bundle's directory.
+    pub(super) bundle: PathBuf,
+    /// The root file system on the host.
+    pub(super) rootfs: PathBuf,
+    /// The annotations of `config.json`.
+    pub(super) annotations: BTreeMap<String, String>,
+    /// What was asked for and is not enforced.
+    pub(super) warnings: Vec<String>,
+    /// The plan, as `explain --format json` prints it.
+    pub(super) plan: serde_json::Value,
+}

@@ -1,0 +1,3 @@
+//! The OCI reading: nucleus as engines call it.
+
+mod life;
