@@ -7,6 +7,7 @@ use nucleus_sys::pidfd::{Exit, PidFd};
 use nucleus_sys::socket::Socket;
 
 use crate::config::Point;
+use crate::died::died;
 use crate::fault::OrFail;
 use crate::gate::{self, Message, Word};
 use crate::hooks::Moment;
@@ -80,7 +81,9 @@ impl Heard {
 
     /// The exec of the last stage closes the gate: an end after `Ready` is success, an end without it is a death.
     fn reply(mut self, request: &CreateRequest) -> Result<Reply<CreateReply>> {
-        let Some(Ready { console }) = self.ready.take() else { return Err(self.died(request)) };
+        let Some(Ready { console }) = self.ready.take() else {
+            return Err(died("build the container", &request.id, self.reap()));
+        };
         let Some((pid, pidfd, failure)) = self.process.take() else {
             return Err(Error::new(ErrorCode::Protocol, "take the container's process from the gate"));
         };
@@ -94,21 +97,5 @@ impl Heard {
         let descriptors =
             [pidfd.as_fd().try_clone_to_owned().or_fail("duplicate a pidfd", &request.id)?, failure];
         Ok(Reply { document, descriptors: descriptors.into_iter().chain(console).collect() })
-    }
-
-    fn died(&self, request: &CreateRequest) -> Error {
-        let died = Error::new(ErrorCode::SystemCall, "build the container").on(&request.id);
-        match self.reap() {
-            Some(Exit::Signalled { signal: libc::SIGKILL, .. }) => {
-                died.because("its first process was killed").hint(
-                    "the memory limit may be too low for the start: see `dmesg` for the out-of-memory killer",
-                )
-            }
-            Some(Exit::Signalled { signal, .. }) => {
-                died.because(format!("signal {signal} ended its first process"))
-            }
-            Some(Exit::Exited { code }) => died.because(format!("its first process left with status {code}")),
-            None => died.because("its first process has ended"),
-        }
     }
 }

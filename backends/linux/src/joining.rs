@@ -56,8 +56,25 @@ pub(crate) struct ForTheChild {
 }
 
 impl ForTheChild {
+    fn unchanged() -> Self {
+        Self { own: Vec::new(), dumpable: None }
+    }
+
+    /// Only hidden: see [`Self::hide`].
+    pub(crate) fn hidden() -> Result<Self> {
+        let mut hidden = Self::unchanged();
+        hidden.hide()?;
+        Ok(hidden)
+    }
+
+    /// Enters a pid namespace, which concerns only children, in the way that `join` does.
+    pub(crate) fn pid_namespace(&mut self, proc: &ProcFs, join: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.remember(proc, Namespace::Pid)?;
+        join()
+    }
+
     pub(crate) fn enter(targets: &[Target], namespaces: &Namespaces) -> Result<Self> {
-        let mut entered = Self { own: Vec::new(), dumpable: None };
+        let mut entered = Self::unchanged();
         let has_offsets = !namespaces.offsets.is_empty();
         let can_return =
             |target: &&Target| target.kind != Namespace::User && is_for_parent(target.kind, namespaces);

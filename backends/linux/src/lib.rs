@@ -19,6 +19,7 @@ mod cgroups;
 pub mod config;
 mod create;
 mod delete;
+mod died;
 mod exec;
 mod fault;
 mod features;

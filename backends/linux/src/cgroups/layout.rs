@@ -1,6 +1,8 @@
 //! Where the hierarchies are mounted: v1, hybrid or v2.
 
 use std::cell::OnceCell;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Error, ErrorCode, Result};
@@ -86,6 +88,15 @@ impl Layout {
         }
     }
 
+    /// Where cgroup v2 is mounted, with controllers or without.
+    pub(crate) fn unified(&self) -> Option<PathBuf> {
+        if self.is_unified() {
+            return Some(STANDARD.into());
+        }
+        let is_unified = |(hierarchy, _): &&(Hierarchy, _)| hierarchy.version == Version::V2;
+        self.mounted().iter().find(is_unified).map(|(hierarchy, _)| hierarchy.mount.clone())
+    }
+
     fn is_unified(&self) -> bool {
         *self.unified.get_or_init(|| is_of_type(Path::new(STANDARD), CGROUP2_SUPER_MAGIC))
     }
@@ -111,6 +122,15 @@ impl Layout {
             }
             found
         })
+    }
+}
+
+/// Of which version the hierarchy is that a directory belongs to.
+pub(super) fn version_of(directory: BorrowedFd<'_>) -> io::Result<Version> {
+    match u64::try_from(rustix::fs::fstatfs(directory)?.f_type) {
+        Ok(CGROUP_SUPER_MAGIC) => Ok(Version::V1),
+        Ok(CGROUP2_SUPER_MAGIC) => Ok(Version::V2),
+        _ => Err(io::Error::other("it is no cgroup")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the directories afterwards; which hierarchies get one follows from the limits.
 
 mod devices;
+mod entrance;
 mod freezer;
 mod group;
 mod late;
@@ -22,6 +23,7 @@ use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
 use crate::config::{DeviceRule, Limits};
 use crate::fault::unsupported;
 
+pub(crate) use entrance::{Entrance, unified_of};
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
 pub(crate) use group::{Group, Made, Version, enter};
 pub(crate) use late::{add as add_late, possible as possible_later};

@@ -5,6 +5,7 @@
 
 mod device_rules;
 pub mod document;
+mod execution;
 mod hooks;
 mod mounts;
 mod namespaces;
@@ -27,6 +28,7 @@ use crate::seccomp::{self, Program};
 use document::{Linux, Spec, Text};
 
 pub use device_rules::{DEFAULT_RULES, DeviceAccess, DeviceKind, DeviceRule, Verdict};
+pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
 pub use mounts::{Attributes, Content, Datum, FileSystem, Mount};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};

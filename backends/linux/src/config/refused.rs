@@ -18,7 +18,7 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
     linux(&spec.linux)
 }
 
-fn process(process: &Process<'_>) -> Result<()> {
+pub(super) fn process(process: &Process<'_>) -> Result<()> {
     first(&[
         ("process.apparmorProfile", says(process.apparmor_profile.as_ref())),
         ("process.selinuxLabel", says(process.selinux_label.as_ref())),

@@ -15,13 +15,13 @@ pub(super) fn hide() -> Result<()> {
     process::set_non_dumpable().or_fail("become non-dumpable", "the container's first process")
 }
 
-pub(super) fn become_root() -> Result<()> {
+pub(crate) fn become_root() -> Result<()> {
     process::become_user(0, 0, &[]).or_fail("become root of the user namespace", "uid 0, gid 0")
 }
 
 /// A session of its own has no controlling terminal: nothing can be typed into the caller's (CVE-2017-5226). A session
 /// keyring of its own keeps the caller's keys out of reach.
-pub(super) fn new_session(id: &str, filter: Option<&Program>) -> Result<()> {
+pub(crate) fn new_session(id: &str, filter: Option<&Program>) -> Result<()> {
     process::new_session().or_fail("start a new session", id)?;
     let name = std::ffi::CString::new(format!("nucleus-{id}")).unwrap_or_default();
     keyring_of_its_own(keyring::join_new_session(&name), id, filter)

@@ -59,6 +59,8 @@ pub(crate) struct Bundle {
     /// Where the groups are to be, instead of at a place of this bundle's own.
     pub(crate) place: Option<PathBuf>,
     pub(crate) rootfs: Option<OwnedFd>,
+    /// Its descriptors from 3 on.
+    pub(crate) extra: Vec<OwnedFd>,
 }
 
 const APPLETS: [&str; 34] = [
@@ -92,6 +94,7 @@ impl Bundle {
             hierarchies: Hierarchies::Needed,
             place: None,
             rootfs: None,
+            extra: Vec::new(),
         }
     }
 
@@ -129,6 +132,8 @@ impl Bundle {
         let ledger = File::options().create(true).append(true).open(self.directory.join("ledger")).unwrap();
         let mut fds = vec![ledger.as_fd(), stdio[0], stdio[1], stdio[2]];
         fds.extend(self.rootfs.as_ref().map(AsFd::as_fd));
+        let first_extra = fds.len();
+        fds.extend(self.extra.iter().map(AsFd::as_fd));
         let id = self.id();
         let request = SandboxRequest {
             schema: SCHEMA,
@@ -147,7 +152,7 @@ impl Bundle {
             rootfs: self.rootfs.as_ref().map(|_| 4),
             mount_sources: std::collections::BTreeMap::default(),
             stdio: [1, 2, 3],
-            extra: Vec::new(),
+            extra: (first_extra..fds.len()).collect(),
         };
         let mut reply = client().sandbox(&request, &fds)?;
         Ok(reply.descriptors.remove(0))

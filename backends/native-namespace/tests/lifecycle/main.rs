@@ -1,6 +1,7 @@
 //! Containers through the whole protocol: sandbox, create, start, wait, delete.
 
 mod cgroups;
+mod exec;
 mod harness;
 mod hooks;
 mod isolation;
