@@ -64,7 +64,7 @@ fn execute(
     let (outer, inner) = gates.both();
     drop(inner);
     let console = listen(&outer, child.get(), request)?;
-    reply(child.finish(), failure.into(), console, execution.warnings.clone())
+    Ok(reply(child.finish(), failure.into(), console, execution.warnings.clone()))
 }
 
 /// Clones with the pid namespace for our next child, and goes back.
@@ -129,7 +129,7 @@ fn reply(
     failure: OwnedFd,
     console: Option<OwnedFd>,
     warnings: Vec<String>,
-) -> Result<Reply<ExecReply>> {
+) -> Reply<ExecReply> {
     let document = ExecReply {
         pid: Some(child.pid.as_raw_nonzero().get().cast_unsigned()),
         wait: 0,
@@ -138,5 +138,5 @@ fn reply(
         warnings,
     };
     let descriptors = [OwnedFd::from(child.pidfd), failure].into_iter().chain(console).collect();
-    Ok(Reply { document, descriptors })
+    Reply { document, descriptors }
 }

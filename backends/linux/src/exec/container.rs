@@ -1,7 +1,6 @@
 //! The container that a process is executed in.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nucleus_abi::{Error, ErrorCode, ExecRequest, Process, Result};
 use nucleus_sys::Pid;
@@ -69,7 +68,7 @@ impl Container {
         // All are opened before the mount namespace takes the host's procfs away.
         let targets = others.into_iter().chain(user).map(|kind| self.target(proc, kind));
         let targets = targets.collect::<Result<Vec<_>>>()?;
-        if self.is_over() {
+        if identity::is_ending(self.process) {
             return Err(self.ended());
         }
         targets.iter().try_for_each(Target::join)
@@ -82,10 +81,6 @@ impl Container {
         Ok(Target { kind, file, path: path.into() })
     }
 
-    fn is_over(&self) -> bool {
-        self.first.wait_over(Some(Duration::ZERO)).unwrap_or(true)
-    }
-
     fn ended(&self) -> Error {
         Error::new(ErrorCode::WrongState, STEP)
             .on(format!("process {}", self.process.pid))
@@ -95,7 +90,7 @@ impl Container {
     /// What the kernel says of a container that is about to end (ESRCH, ENOMEM, a killed child) helps nobody.
     pub(super) fn explain(&self, error: Error) -> Error {
         match error.code {
-            ErrorCode::SystemCall if self.is_over() => self.ended(),
+            ErrorCode::SystemCall if identity::is_ending(self.process) => self.ended(),
             _ => error,
         }
     }
