@@ -17,7 +17,7 @@ use crate::harness::{Bundle, Container, Outcome, alone, client, exists};
 /// A container that runs until its input ends.
 struct Running<'b> {
     container: Container<'b>,
-    _input: PipeWriter,
+    input: PipeWriter,
 }
 
 impl Bundle {
@@ -26,7 +26,7 @@ impl Bundle {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         let container = self.create([input.as_fd(), null.as_fd(), null.as_fd()]).unwrap();
         container.start().unwrap();
-        Running { container, _input: writer }
+        Running { container, input: writer }
     }
 
     /// A container that does nothing until the test has ended.
@@ -235,7 +235,9 @@ fn it_can_stand_in_a_group_below_but_in_none_above() {
         let _running = bundle.running();
         let groups = groups(&bundle);
         let below: Vec<_> = groups.iter().map(|group| group.join("below")).collect();
-        below.iter().for_each(|group| fs::create_dir(group).unwrap());
+        for group in &below {
+            fs::create_dir(group).unwrap();
+        }
         let null = File::open("/dev/null").unwrap();
         let sleep = process(&bundle, "sleep 1000");
         let execute_in =
@@ -252,7 +254,9 @@ fn it_can_stand_in_a_group_below_but_in_none_above() {
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
         }
         end(&bundle, &executed);
-        below.iter().for_each(|group| remove(group));
+        for group in &below {
+            remove(group);
+        }
     });
 }
 
@@ -469,14 +473,14 @@ fn a_container_that_does_not_run_is_refused() {
         bundle.hierarchies = Hierarchies::All;
         let wanted = process(&bundle, "true");
         assert_eq!(execute(&bundle, &wanted).err().unwrap().code, ErrorCode::WrongState);
-        let Running { container, _input } = bundle.running();
+        let Running { container, input } = bundle.running();
         client().pause(&bundle.request()).unwrap();
         let error = execute(&bundle, &wanted).err().unwrap();
         assert_eq!(error.code, ErrorCode::WrongState);
         assert_eq!(error.cause.as_deref(), Some("it is paused"));
         client().resume(&bundle.request()).unwrap();
         assert_eq!(run(&bundle, "echo again").output(), "again");
-        drop(_input);
+        drop(input);
         container.wait().unwrap();
         let error = execute(&bundle, &wanted).err().unwrap();
         assert_eq!(error.code, ErrorCode::WrongState);
