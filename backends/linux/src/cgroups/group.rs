@@ -177,13 +177,23 @@ fn make_directory(path: &Path, existing: Existing) -> Result<Made> {
         Err(Errno::EXIST) if existing == Existing::Taken => {}
         result => result.or_fail(step, path.display())?,
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty()).or_fail(step, path.display())?;
-    Ok(Made { directory, path: path.to_owned() })
+    Made::open(path)
 }
 
 impl Made {
-    fn apply(&self, setting: &Setting) -> Result<()> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty())
+            .or_fail("open the container's cgroup", path.display())?;
+        Ok(Self { directory, path: path.to_owned() })
+    }
+
+    /// What a file holds; `None` where the kernel has none.
+    pub(super) fn read(&self, file: &str) -> Option<String> {
+        std::fs::read_to_string(self.path.join(file)).ok()
+    }
+
+    pub(super) fn apply(&self, setting: &Setting) -> Result<()> {
         let mut missing = io::Error::from(Errno::NOENT);
         for (file, value) in &setting.choices {
             match write_at(self.directory.as_fd(), file, value) {
@@ -221,7 +231,16 @@ impl Made {
             Some(libc::ENOENT) => {
                 refused.hint("this kernel is built without the file's feature: drop the limit")
             }
-            Some(libc::EINVAL | libc::ERANGE) => refused.hint("the value is out of the kernel's range"),
+            Some(libc::EBUSY) if file.starts_with("memory.") => {
+                refused.hint("more is in use, and the kernel cannot reclaim it: end some processes first")
+            }
+            Some(libc::EOPNOTSUPP) => {
+                refused.hint("this kernel has the file for old programs' sake only: drop the limit")
+            }
+            Some(libc::EINVAL | libc::ERANGE) => refused.hint(
+                "the value is out of the kernel's range, or contradicts another limit: `swap` is not below `limit`, \
+                `burst` is not above `quota`",
+            ),
             _ => refused,
         }
     }

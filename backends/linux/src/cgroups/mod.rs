@@ -3,6 +3,7 @@
 //! Written as plain file operations: the named crate takes seven times as long. The core chose the place and removes
 //! the directories afterwards; which hierarchies get one follows from the limits.
 
+mod change;
 mod devices;
 mod entrance;
 mod freezer;
@@ -23,6 +24,7 @@ use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
 use crate::config::{DeviceRule, Limits};
 use crate::fault::unsupported;
 
+pub(crate) use change::change;
 pub(crate) use entrance::{Entrance, unified_of};
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
 pub(crate) use group::{Group, Made, Version, enter};

@@ -176,6 +176,15 @@ pub(super) fn make_parents(
     Ok(())
 }
 
+/// Hands a controller down to a group that exists already; `false` where the hierarchy has not got it, or something stands
+/// in its way.
+pub(super) fn hand_down(directory: &Path, controller: Controller) -> bool {
+    let mut above: Vec<_> =
+        directory.ancestors().skip(1).take_while(|path| path.join("cgroup.controllers").exists()).collect();
+    above.reverse();
+    !above.is_empty() && above.iter().all(|path| enable(path, &[controller]).is_ok())
+}
+
 fn enable(directory: &Path, controllers: &[Controller]) -> Result<()> {
     let is_missing = |one: &&Controller| !lists(directory, SUBTREE_CONTROL, **one);
     for controller in controllers.iter().filter(is_missing) {

@@ -9,7 +9,7 @@ use super::document::{self, Resources, Text};
 use crate::fault::invalid;
 
 /// All limits of a container.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Memory and swap.
     pub memory: Memory,
@@ -32,7 +32,7 @@ pub struct Limits {
 }
 
 /// Bytes; a negative number means no limit (config-linux.md, "Memory").
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Limit of memory.
     pub limit: Option<i64>,
@@ -53,7 +53,7 @@ pub struct Memory {
 }
 
 /// Processor time and placement (config-linux.md, "CPU").
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cpu {
     /// Weight, 2 to 262144; 1024 is what a group has by default.
     pub shares: Option<u64>,
@@ -76,7 +76,7 @@ pub struct Cpu {
 }
 
 /// Block input and output (config-linux.md, "Block IO").
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Io {
     /// 10 to 1000.
     pub weight: Option<u16>,
@@ -91,7 +91,7 @@ pub struct Io {
 }
 
 /// Marks on network packets (config-linux.md, "Network").
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// The class for traffic control.
     pub class: Option<u32>,

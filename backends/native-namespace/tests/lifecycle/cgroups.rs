@@ -5,9 +5,11 @@ use std::io::{PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{ErrorCode, Hierarchies, SCHEMA, SignalRequest, SignalTarget, Status};
+use nucleus_abi::{
+    ErrorCode, Hierarchies, Result, SCHEMA, SignalRequest, SignalTarget, Status, UpdateRequest,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Bundle, Container, alone, client, exists};
 
@@ -416,5 +418,80 @@ fn what_no_hierarchy_has_is_refused_by_name() {
             let error = Bundle::new("true").set("/linux/resources", resources).refused();
             assert!(error.to_string().to_lowercase().contains(&field.to_lowercase()), "{error}");
         }
+    });
+}
+
+fn update(bundle: &Bundle, resources: &Value) -> Result<()> {
+    let request = UpdateRequest {
+        schema: SCHEMA,
+        id: bundle.id().parse().unwrap(),
+        directory: bundle.state_directory(),
+        resources: serde_json::value::to_raw_value(resources).unwrap(),
+    };
+    client().update(&request).map(drop)
+}
+
+const LIMIT: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
+
+#[test]
+fn limits_change_up_and_down_in_any_order() {
+    alone(|| {
+        let memory = |limit: i64, swap: i64| json!({"memory": {"limit": limit, "swap": swap}});
+        let bundle = everywhere("echo; sleep 1000").set("/linux/resources", memory(64 << 20, 64 << 20));
+        let (container, _words) = started(&bundle);
+        for limit in [128 << 20, 32 << 20] {
+            update(&bundle, &memory(limit, limit)).unwrap();
+            assert_eq!(value(&bundle, &LIMIT), limit.to_string());
+        }
+        let cpu = |quota: i64, period: u64, burst: u64| json!({"cpu": {"quota": quota, "period": period, "burst": burst}});
+        update(&bundle, &cpu(20_000, 100_000, 20_000)).unwrap();
+        update(&bundle, &cpu(5_000, 10_000, 1_000)).unwrap();
+        update(&bundle, &json!({"cpu": {"period": 20_000}})).unwrap();
+        assert!(["5000", "5000 20000"].contains(&&*value(&bundle, &["cpu.cfs_quota_us", "cpu.max"])));
+        update(&bundle, &json!({"memory": {"limit": -1}, "cpu": {"quota": -1}, "pids": {"limit": -1}}))
+            .unwrap();
+        assert_eq!(value(&bundle, &["pids.max"]), "max");
+        assert!(["9223372036854771712", "max"].contains(&&*value(&bundle, &LIMIT)));
+        assert!(["-1", "max 20000"].contains(&&*value(&bundle, &["cpu.cfs_quota_us", "cpu.max"])));
+        container.delete();
+    });
+}
+
+#[test]
+fn a_refused_update_leaves_the_old_limits() {
+    alone(|| {
+        let bundle = everywhere("echo; sleep 1000");
+        let (container, _words) = started(&bundle);
+        let before = [value(&bundle, &LIMIT), value(&bundle, &["pids.max"])];
+        let error = update(
+            &bundle,
+            &json!({"memory": {"limit": 32 << 20}, "pids": {"limit": 9}, "cpu": {"cpus": "9999"}}),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("cpuset.cpus"), "{error}");
+        assert_eq!([value(&bundle, &LIMIT), value(&bundle, &["pids.max"])], before);
+        let error =
+            update(&bundle, &json!({"memory": {"limit": 4096, "checkBeforeUpdate": true}})).unwrap_err();
+        assert!(error.to_string().contains("checkBeforeUpdate"), "{error}");
+        assert_eq!(value(&bundle, &LIMIT), before[0]);
+        let error = update(&bundle, &json!({"pids": {"limit": "many"}})).unwrap_err();
+        assert!(error.to_string().contains("pids.limit"), "{error}");
+        container.delete();
+        assert_eq!(update(&bundle, &json!({})).unwrap_err().code, ErrorCode::WrongState);
+    });
+}
+
+#[test]
+fn a_limit_that_needs_a_group_of_its_own_gets_one() {
+    alone(|| {
+        let bundle = Bundle::new("sleep 1000 & echo; wait").set("/linux/resources", json!({}));
+        let (container, _words) = started(&bundle);
+        update(&bundle, &json!({"memory": {"limit": 32 << 20}, "pids": {"limit": 9}, "cpu": {"cpus": "0"}}))
+            .unwrap();
+        assert_eq!(value(&bundle, &LIMIT), (32 << 20).to_string());
+        assert_eq!(value(&bundle, &["pids.current"]), "2", "both processes stand in it");
+        let stats = client().stats(&bundle.request()).unwrap();
+        assert_eq!(stats.pids.limit, Some(9));
+        container.delete();
     });
 }
