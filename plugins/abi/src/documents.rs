@@ -359,6 +359,20 @@ pub struct ExecRequest {
     /// What the process holds beyond these: its descriptors 3, 4 and so on.
     #[serde(default)]
     pub extra: Vec<DescriptorIndex>,
+    /// What to do when the container is paused.
+    #[serde(default)]
+    pub when_paused: WhenPaused,
+}
+
+/// What `exec` does in a paused container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenPaused {
+    /// It fails with `wrong-state`.
+    #[default]
+    Refuse,
+    /// It blocks until the container is resumed.
+    Wait,
 }
 
 /// The reply to `exec`. The program may be running already.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nucleus_abi::{Error, ErrorCode, ExecRequest, Process, Result};
+use nucleus_abi::{Error, ErrorCode, ExecRequest, Process, Result, WhenPaused};
 use nucleus_sys::Pid;
 use nucleus_sys::namespace::{self, Namespace, NamespaceSet};
 use nucleus_sys::pidfd::PidFd;
@@ -33,7 +33,7 @@ impl Container {
         let first =
             identity::open(record.process).or_fail("look at the container's first process", &request.id)?;
         let first = first.ok_or_else(ended)?;
-        if cgroups::is_frozen(&record.cgroups)? {
+        if request.when_paused == WhenPaused::Refuse && cgroups::is_frozen(&record.cgroups)? {
             return Err(wrong("it is paused").hint("resume it first"));
         }
         Ok(Self { process: record.process, first, groups: record.cgroups })

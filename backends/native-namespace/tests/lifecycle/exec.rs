@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{
-    Client, ErrorCode, ExecReply, ExecRequest, ExitStatus, Hierarchies, LandlockAccess, LandlockRule, Result,
-    SCHEMA, WaitRequest,
+    ErrorCode, ExecReply, ExecRequest, ExitStatus, Hierarchies, LandlockAccess, LandlockRule, Result, SCHEMA,
+    WaitRequest, WhenPaused,
 };
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -23,7 +23,7 @@ struct Running<'b> {
 impl Bundle {
     fn running(&self) -> Running<'_> {
         let (input, writer) = std::io::pipe().unwrap();
-        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let null = null();
         let container = self.create([input.as_fd(), null.as_fd(), null.as_fd()]).unwrap();
         container.start().unwrap();
         Running { container, input: writer }
@@ -64,15 +64,21 @@ impl Drop for Executed {
     }
 }
 
+/// What is asked of `exec` beside the process.
+#[derive(Default)]
+struct Asked<'a> {
+    extra: &'a [BorrowedFd<'a>],
+    cgroup: Option<&'a str>,
+    when_paused: WhenPaused,
+}
+
 fn execute_with(
-    client: &Client,
     bundle: &Bundle,
     process: &Value,
     stdio: [BorrowedFd<'_>; 3],
-    extra: &[BorrowedFd<'_>],
-    cgroup: Option<&str>,
+    asked: &Asked<'_>,
 ) -> Result<Executed> {
-    let fds: Vec<_> = stdio.into_iter().chain(extra.iter().copied()).collect();
+    let fds: Vec<_> = stdio.into_iter().chain(asked.extra.iter().copied()).collect();
     let request = ExecRequest {
         schema: SCHEMA,
         id: bundle.id().parse().unwrap(),
@@ -80,17 +86,21 @@ fn execute_with(
         config: to_raw_value(&bundle.config).unwrap(),
         beyond: bundle.beyond.clone(),
         process: to_raw_value(process).unwrap(),
-        cgroup: cgroup.map(Into::into),
+        cgroup: asked.cgroup.map(Into::into),
         stdio: [0, 1, 2],
         extra: (3..fds.len()).collect(),
+        when_paused: asked.when_paused,
     };
-    let reply = client.exec(&request, &fds)?;
+    let reply = client().exec(&request, &fds)?;
     Ok(Executed { reply: reply.document, descriptors: reply.descriptors })
 }
 
+fn null() -> File {
+    File::options().read(true).write(true).open("/dev/null").unwrap()
+}
+
 fn execute(bundle: &Bundle, process: &Value) -> Result<Executed> {
-    let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-    execute_with(&client(), bundle, process, [null.as_fd(); 3], &[], None)
+    execute_with(bundle, process, [null().as_fd(); 3], &Asked::default())
 }
 
 fn wait(bundle: &Bundle, executed: &Executed) -> ExitStatus {
@@ -117,7 +127,7 @@ fn run_process(bundle: &Bundle, process: &Value) -> Outcome {
     let (stdout, out) = std::io::pipe().unwrap();
     let (stderr, err) = std::io::pipe().unwrap();
     let stdio = [null.as_fd(), out.as_fd(), err.as_fd()];
-    let executed = execute_with(&client(), bundle, process, stdio, &[], None).unwrap();
+    let executed = execute_with(bundle, process, stdio, &Asked::default()).unwrap();
     drop((out, err));
     let (stdout, stderr) = (text(stdout), text(stderr));
     Outcome { status: wait(bundle, &executed), stdout, stderr }
@@ -238,10 +248,16 @@ fn it_can_stand_in_a_group_below_but_in_none_above() {
         for group in &below {
             fs::create_dir(group).unwrap();
         }
-        let null = File::open("/dev/null").unwrap();
+        let null = null();
         let sleep = process(&bundle, "sleep 1000");
-        let execute_in =
-            |place| execute_with(&client(), &bundle, &sleep, [null.as_fd(); 3], &[], Some(place));
+        let execute_in = |place| {
+            execute_with(
+                &bundle,
+                &sleep,
+                [null.as_fd(); 3],
+                &Asked { cgroup: Some(place), ..Asked::default() },
+            )
+        };
         let executed = execute_in("below").unwrap();
         let members = fs::read_to_string(below[0].join("cgroup.procs")).unwrap();
         assert_eq!(members.trim(), executed.reply.pid.unwrap().to_string());
@@ -376,7 +392,7 @@ fn descriptors_are_passed_on_from_three_on() {
     alone(|| {
         let bundle = Bundle::idle();
         let _running = bundle.running();
-        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let null = null();
         let (reader, writer) = std::io::pipe().unwrap();
         let (input, mut inputs) = std::io::pipe().unwrap();
         inputs.write_all(b"from four").unwrap();
@@ -385,8 +401,8 @@ fn descriptors_are_passed_on_from_three_on() {
         // The same one twice, and in an order that is not that of their numbers here.
         let extra = [writer.as_fd(), input.as_fd(), null.as_fd()];
         let stdio = [null.as_fd(); 3];
-        let executed =
-            execute_with(&client(), &bundle, &process(&bundle, script), stdio, &extra, None).unwrap();
+        let asked = Asked { extra: &extra, ..Asked::default() };
+        let executed = execute_with(&bundle, &process(&bundle, script), stdio, &asked).unwrap();
         drop(writer);
         assert_eq!(
             text(reader).split_whitespace().collect::<Vec<_>>(),
@@ -478,7 +494,13 @@ fn a_container_that_does_not_run_is_refused() {
         let error = execute(&bundle, &wanted).err().unwrap();
         assert_eq!(error.code, ErrorCode::WrongState);
         assert_eq!(error.cause.as_deref(), Some("it is paused"));
+        let waiting = forked(|| {
+            let asked = Asked { when_paused: WhenPaused::Wait, ..Asked::default() };
+            let executed = execute_with(&bundle, &wanted, [null().as_fd(); 3], &asked).unwrap();
+            wait(&bundle, &executed) == ExitStatus::Exited { code: 0 }
+        });
         client().resume(&bundle.request()).unwrap();
+        assert!(succeeded(waiting));
         assert_eq!(run(&bundle, "echo again").output(), "again");
         drop(input);
         container.wait().unwrap();
