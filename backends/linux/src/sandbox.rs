@@ -39,10 +39,11 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
     let unified = make_unified(&groups)?;
     let callbacks = callbacks(&configuration, request);
+    let joins = targets::open(&configuration)?;
     let inside = Inside {
         configuration: &configuration,
-        sources: sources::open(&configuration, request, descriptors)?,
-        joins: targets::open(&configuration)?,
+        sources: sources::open(&configuration, &joins, request, descriptors)?,
+        joins,
         groups: &groups,
         start: start::make(&request.directory)?,
         started: started(callbacks.as_ref(), request)?,

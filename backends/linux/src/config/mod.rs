@@ -4,6 +4,7 @@
 //! property that this engine does not enforce is one, so that nothing is lost silently.
 
 mod device_rules;
+mod devices;
 pub mod document;
 mod execution;
 mod hooks;
@@ -12,6 +13,7 @@ mod namespaces;
 mod process;
 mod refused;
 mod resources;
+mod root;
 mod sysctls;
 mod version;
 
@@ -20,20 +22,22 @@ use std::path::PathBuf;
 
 use nucleus_abi::{Beyond, Init, LandlockRule, Result};
 use nucleus_sys::in_root::InRootPath;
-use nucleus_sys::mount::Propagation;
 
 use crate::fault::{invalid, unsupported};
 use crate::seccomp::{self, Program};
 
 use document::{Linux, Spec, Text};
+use mounts::Surroundings;
 
 pub use device_rules::{DEFAULT_RULES, DeviceAccess, DeviceKind, DeviceRule, Verdict};
+pub use devices::Node;
 pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
-pub use mounts::{Attributes, Content, Datum, FileSystem, Mount};
+pub use mounts::{Attributes, Content, Datum, FileSystem, Filled, IdSource, Mount, Origin, known_options};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
 pub use process::{Capabilities, Escalation, Process, Terminal};
 pub use resources::{Cpu, Device, Io, Limits, Memory, Network, Rate, Rdma, Throttle, read_change};
+pub use root::{Access, Root};
 pub use sysctls::Sysctl;
 
 /// Everything that the engine needs to know about one container.
@@ -49,6 +53,8 @@ pub struct Configuration {
     pub root: Option<Root>,
     /// What is mounted on it, in order.
     pub mounts: Vec<Mount>,
+    /// The `SELinux` label of every new file system that can have one.
+    pub mount_label: Option<String>,
     /// Device nodes beyond the standard ones.
     pub devices: Vec<Node>,
     /// Paths to hide.
@@ -77,35 +83,6 @@ pub struct Configuration {
     pub warnings: Vec<String>,
 }
 
-/// The root file system of the container.
-#[derive(Debug)]
-pub struct Root {
-    /// A directory of the host, relative to the bundle; unused when the root comes as a descriptor.
-    pub path: PathBuf,
-    /// Whether the workload may write to it.
-    pub access: Access,
-    /// Propagation of all its mounts.
-    pub propagation: Propagation,
-}
-
-/// Whether something may be written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Only read.
-    ReadOnly,
-    /// Read and written.
-    ReadWrite,
-}
-
-/// A device node that the container shall have (`linux.devices`).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Where, in the container.
-    pub path: InRootPath,
-    /// Major and minor number of a character device.
-    pub number: (u32, u32),
-}
-
 impl Configuration {
     /// Reads `config.json`.
     ///
@@ -118,12 +95,15 @@ impl Configuration {
         let linux = &spec.linux;
         let namespaces = namespaces::read(linux)?;
         let mut warnings = Vec::new();
+        let label = linux.mount_label.as_deref().filter(|label| !label.is_empty());
+        let surroundings = Surroundings { namespaces: &namespaces, label };
         let configuration = Self {
             hostname: hostname("hostname", spec.hostname.as_deref(), &namespaces)?,
             domainname: hostname("domainname", spec.domainname.as_deref(), &namespaces)?,
-            root: root(&spec, &namespaces)?,
-            mounts: mounts::read(&spec.mounts, &namespaces)?,
-            devices: devices(linux)?,
+            root: root::read(&spec, &namespaces)?,
+            mounts: mounts::read(&spec.mounts, &surroundings, &mut warnings)?,
+            mount_label: label.map(str::to_owned),
+            devices: devices::read(&linux.devices)?,
             masked: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctls::read(linux, &namespaces)?,
@@ -198,39 +178,6 @@ fn hostname(field: &str, text: Option<&str>, namespaces: &Namespaces) -> Result<
         Some(text) if text.len() > LONGEST_NAME => Err(invalid(field, "longer than 64 bytes")),
         Some(text) => Ok(Some(text.to_owned())),
     }
-}
-
-fn root(spec: &Spec<'_>, namespaces: &Namespaces) -> Result<Option<Root>> {
-    if !namespaces.own_mounts() {
-        return Ok(None);
-    }
-    let root = spec.root.as_ref().ok_or_else(|| invalid("root", "missing"))?;
-    let propagation = match spec.linux.rootfs_propagation.as_deref() {
-        None | Some("" | "private" | "rprivate") => Propagation::Private,
-        Some("slave" | "rslave") => Propagation::Slave,
-        // What the workload mounts would appear on the host, and outlive the container.
-        Some(other) => {
-            return Err(unsupported("linux.rootfsPropagation", format!("`{other}` reaches out to the host")));
-        }
-    };
-    let access = if root.readonly { Access::ReadOnly } else { Access::ReadWrite };
-    Ok(Some(Root { path: host_path("root.path", &root.path)?, access, propagation }))
-}
-
-fn devices(linux: &Linux<'_>) -> Result<Vec<Node>> {
-    linux.devices.iter().enumerate().map(|(index, device)| node(index, device)).collect()
-}
-
-fn node(index: usize, device: &document::Device<'_>) -> Result<Node> {
-    let field = |key| format!("linux.devices[{index}].{key}");
-    if !matches!(&*device.kind, "c" | "u") {
-        return Err(unsupported(field("type"), "only character devices are given to a container"));
-    }
-    let number = |key, value: i64| u32::try_from(value).map_err(|_| invalid(field(key), "out of range"));
-    Ok(Node {
-        path: in_root(&field("path"), &device.path)?,
-        number: (number("major", device.major)?, number("minor", device.minor)?),
-    })
 }
 
 fn filter(linux: &Linux<'_>, warnings: &mut Vec<String>) -> Result<Option<Program>> {

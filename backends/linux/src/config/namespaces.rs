@@ -33,7 +33,7 @@ pub struct Joined {
 }
 
 /// How ids of the container appear on the host.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct IdMaps {
     /// `uid_map`, `user_namespaces(7)`.
     pub users: IdMap,
@@ -120,7 +120,7 @@ fn id_maps(linux: &Linux<'_>, namespaces: &Namespaces) -> Result<Option<IdMaps>>
     Err(invalid("linux.uidMappings", "there is no user namespace to map ids in"))
 }
 
-fn id_map(field: &str, entries: &[document::IdMapping]) -> Result<IdMap> {
+pub(super) fn id_map(field: &str, entries: &[document::IdMapping]) -> Result<IdMap> {
     let mapping = |entry: &document::IdMapping| IdMapping {
         container: entry.container,
         host: entry.host,

@@ -2,7 +2,7 @@
 
 use nucleus_abi::Result;
 
-use super::document::{Linux, Mount, Process, Spec, Text};
+use super::document::{Linux, Process, Spec, Text};
 use crate::fault::unsupported;
 
 pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
@@ -14,7 +14,6 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
         ("freebsd", spec.freebsd.is_some()),
     ])?;
     spec.process.as_ref().map_or(Ok(()), process)?;
-    spec.mounts.iter().try_for_each(mount)?;
     linux(&spec.linux)
 }
 
@@ -28,14 +27,8 @@ pub(super) fn process(process: &Process<'_>) -> Result<()> {
     ])
 }
 
-fn mount(mount: &Mount<'_>) -> Result<()> {
-    let mapped = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
-    first(&[("mounts[].uidMappings", mapped)])
-}
-
 fn linux(linux: &Linux<'_>) -> Result<()> {
     first(&[
-        ("linux.mountLabel", says(linux.mount_label.as_ref())),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
         ("linux.personality", linux.personality.is_some()),

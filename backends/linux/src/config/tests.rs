@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use nucleus_abi::{Error, ErrorCode};
-use nucleus_sys::mount::MountAttrFlags;
+use nucleus_sys::device::Special;
+use nucleus_sys::mount::{MountAttrFlags, Propagation, Reach};
 
 fn minimal() -> Value {
     json!({
@@ -53,7 +54,6 @@ fn each_error_names_its_field() {
         ("/linux/resources", json!({"memory": {"limit": 10, "swap": 5}}), "linux.resources.memory.swap"),
         ("/linux/resources", json!({"unified": {"../x.y": "1"}}), "linux.resources.unified"),
         ("/linux/resources", json!({"unified": {"cgroup.procs": "1"}}), "linux.resources.unified"),
-        ("/mounts", json!([{"destination": "x", "type": "tmpfs"}]), "mounts[0].destination"),
         ("/mounts", json!([{"destination": "/", "type": "tmpfs"}]), "mounts[0].destination"),
         ("/hooks", json!({"prestart": [{"path": "true"}]}), "hooks.prestart[0].path"),
         (
@@ -76,6 +76,30 @@ fn each_error_names_its_field() {
             json!({"createContainer": [{"path": "/x", "env": ["a\0"]}]}),
             "hooks.createContainer[0].env",
         ),
+        ("/mounts", json!([{"destination": "/proc", "type": "tmpfs"}]), "mounts[0].destination"),
+        ("/mounts", json!([{"destination": "/x"}]), "mounts[0].type"),
+        ("/mounts", json!([{"destination": "/x", "type": "none", "options": ["ro"]}]), "mounts[0].type"),
+        ("/mounts", json!([{"destination": "/x", "type": "bind"}]), "mounts[0].source"),
+        (
+            "/mounts",
+            json!([{"destination": "/x", "type": "proc", "options": ["tmpcopyup"]}]),
+            "mounts[0].options[0]",
+        ),
+        (
+            "/mounts",
+            json!([{"destination": "/x", "source": "/y", "options": ["bind", "idmap"]}]),
+            "mounts[0].options[1]",
+        ),
+        (
+            "/mounts",
+            json!([{"destination": "/x", "source": "/y", "options": ["bind"],
+                "uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}]),
+            "mounts[0].gidMappings",
+        ),
+        ("/linux/rootfsPropagation", json!("rprivat"), "linux.rootfsPropagation"),
+        ("/linux/devices", json!([{"path": "/dev/x", "type": "x"}]), "linux.devices[0].type"),
+        ("/linux/devices", json!([{"path": "/dev/x", "type": "b", "major": 4096}]), "linux.devices[0].major"),
+        ("/linux/devices", json!([{"path": "/", "type": "p"}]), "linux.devices[0].path"),
     ];
     for (pointer, value, field) in cases {
         let error = refused(pointer, value);
@@ -113,10 +137,13 @@ fn what_is_known_and_not_enforced_is_refused() {
     let cases = [
         ("/process/apparmorProfile", json!("docker-default"), "process.apparmorProfile"),
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
-        ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
-        ("/linux/rootfsPropagation", json!("shared"), "linux.rootfsPropagation"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
-        ("/mounts", json!([{"destination": "/x", "type": "overlay"}]), "mounts[0].type"),
+        ("/mounts", json!([{"destination": "/proc/self/attr", "type": "tmpfs"}]), "mounts[0].destination"),
+        (
+            "/mounts",
+            json!([{"destination": "/x", "type": "bind", "source": "/y", "options": ["ro", "sparkle"]}]),
+            "mounts[0].options[1]",
+        ),
     ];
     for (pointer, value, field) in cases {
         let error = refused(pointer, value);
@@ -152,33 +179,62 @@ fn options(words: &[&str]) -> Mount {
 }
 
 #[test]
-fn the_last_of_contrary_options_counts() {
-    let mount = options(&["rbind", "ro", "rw", "nosuid"]);
-    assert!(mount.own.clear.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
-    assert!(!mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
-    assert!(mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NOSUID));
-}
-
-#[test]
 fn a_bind_mount_is_private_and_without_devices_unless_said_otherwise() {
     let mount = options(&["rbind"]);
-    assert_eq!(mount.propagation, (Propagation::Private, nucleus_sys::mount::Reach::Tree));
+    assert_eq!(mount.propagation, [(Propagation::Private, Reach::Tree)]);
     assert!(mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
     assert!(!options(&["bind", "dev"]).own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
 }
 
 #[test]
-fn an_access_time_mode_replaces_the_one_before() {
-    let mount = options(&["bind", "noatime", "strictatime"]);
-    assert!(mount.own.clear.contains(nucleus_sys::mount::ATIME_MODE));
-    assert!(!mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NOATIME));
+fn what_a_mount_leaves_out_is_warned_of() {
+    let mut document = minimal();
+    document["mounts"] = json!([
+        {"destination": "relative", "type": "tmpfs"},
+        {"destination": "/data", "source": "/srv", "options": ["bind", "sync", "async"]}
+    ]);
+    let configuration = parse(&document).unwrap();
+    assert_eq!(configuration.mounts[0].target.to_string(), "/relative");
+    let [first, second] = &configuration.warnings[..] else { panic!("{:?}", configuration.warnings) };
+    assert!(first.contains("mounts[0].destination"), "{first}");
+    assert!(second.contains("mounts[1].options[1]: `sync`"), "{second}");
 }
 
 #[test]
-fn recursive_options_reach_the_tree() {
-    let mount = options(&["rbind", "rro", "noexec"]);
-    assert!(mount.tree.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
-    assert!(!mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+fn a_label_is_given_to_the_file_systems_that_can_have_it() {
+    let mut document = minimal();
+    document["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0:c1,c2");
+    let kinds = ["tmpfs", "devpts", "proc", "sysfs", "mqueue"];
+    document["mounts"] = kinds
+        .iter()
+        .map(|kind| json!({"destination": if *kind == "proc" { "/proc" } else { "/x" }, "type": kind}))
+        .collect();
+    let configuration = parse(&document).unwrap();
+    let labelled = configuration.mounts.iter().filter(|mount| match &mount.content {
+        Content::New(file_system) => file_system.data.iter().any(|datum| datum.key == "context"),
+        _ => false,
+    });
+    assert_eq!(labelled.map(|mount| mount.index).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn devices_are_read_as_engines_write_them() {
+    let mut document = minimal();
+    document["linux"]["devices"] = json!([
+        {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o20660, "uid": 1, "gid": 2},
+        {"path": "/dev/sda", "type": "b", "major": 8, "minor": 0},
+        {"path": "/run/pipe", "type": "p"},
+        {"path": "/dev/raw", "type": "u", "major": 1, "minor": 5}
+    ]);
+    let nodes = parse(&document).unwrap().devices;
+    let found: Vec<_> = nodes.iter().map(|node| (node.special, node.mode, node.owner)).collect();
+    let expected = [
+        (Special::Char(10, 229), 0o660, (1, 2)),
+        (Special::Block(8, 0), 0o666, (0, 0)),
+        (Special::Fifo, 0o666, (0, 0)),
+        (Special::Char(1, 5), 0o666, (0, 0)),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

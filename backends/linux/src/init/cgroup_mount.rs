@@ -36,7 +36,7 @@ pub(super) fn mount(
     let has_namespace = configuration.namespaces.new.contains(NamespaceSet::CGROUP);
     match groups {
         [only] if only.version() == Version::V2 && has_namespace => {
-            let unified = FileSystem { kind: "cgroup2", source: "cgroup".to_owned(), data: Vec::new() };
+            let unified = FileSystem::new("cgroup2", "cgroup", Vec::new());
             mounts::attach(mounts::make(&unified, ATTRIBUTES, &mount.target)?, &place, &mount.target)
         }
         [only] if only.version() == Version::V2 => mounts::attach(subtree(only)?, &place, &mount.target),
@@ -46,8 +46,7 @@ pub(super) fn mount(
 
 /// v1: one directory for each hierarchy in which the container has a group; the others would show the host's.
 fn hierarchies(groups: &[Group], place: &OwnedFd, target: &InRootPath) -> Result<()> {
-    let data = vec![Datum::Value("mode".to_owned(), "755".to_owned())];
-    let tmpfs = FileSystem { kind: "tmpfs", source: "cgroup".to_owned(), data };
+    let tmpfs = FileSystem::new("tmpfs", "cgroup", vec![Datum::new("mode", "755")]);
     let writable = ATTRIBUTES.difference(MountAttrFlags::MOUNT_ATTR_RDONLY);
     let top =
         mounts::make(&tmpfs, writable, target)?.attach(place.as_fd()).or_fail("attach a mount", target)?;

@@ -13,8 +13,8 @@ use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
 use nucleus_sys::{Mode, OFlags};
 
 use super::mounts;
-use crate::config::{Datum, FileSystem, Node};
-use crate::fault::{OrFail, explain, unsupported};
+use crate::config::{Datum, FileSystem};
+use crate::fault::{OrFail, explain};
 
 /// What `/dev` always is.
 pub(super) const DEV_ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV
@@ -31,7 +31,8 @@ const STANDARD: [(&std::ffi::CStr, (u32, u32)); 6] = [
     (c"tty", (5, 0)),
 ];
 
-const LINKS: [(&str, &str); 5] = [
+const LINKS: [(&str, &str); 6] = [
+    ("core", "/proc/kcore"),
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -47,11 +48,15 @@ fn dev() -> InRootPath {
     InRootPath::new("/dev").expect("a plain path")
 }
 
+/// The container's `/dev`.
+pub(super) fn open(root: Root<'_>) -> std::io::Result<OwnedFd> {
+    root.open_no_follow(&dev(), OFlags::PATH | OFlags::DIRECTORY)
+}
+
 /// Where the configuration mounts no `/dev`.
 pub(super) fn mount_dev(root: Root<'_>) -> Result<()> {
-    let value = |key: &str, value: &str| Datum::Value(key.to_owned(), value.to_owned());
-    let data = vec![value("mode", "755"), value("size", "65536k")];
-    let tmpfs = FileSystem { kind: "tmpfs", source: "tmpfs".to_owned(), data };
+    let tmpfs =
+        FileSystem::new("tmpfs", "tmpfs", vec![Datum::new("mode", "755"), Datum::new("size", "65536k")]);
     let place = mounts::directory(root, &dev())?;
     mounts::attach(mounts::make(&tmpfs, DEV_ATTRIBUTES, &dev())?, &place, &dev())
 }
@@ -59,12 +64,11 @@ pub(super) fn mount_dev(root: Root<'_>) -> Result<()> {
 /// Fills our `/dev`; returns its `null`.
 pub(super) fn populate(root: Root<'_>) -> Result<OwnedFd> {
     let step = "fill the container's /dev";
-    let flags = OFlags::PATH | OFlags::DIRECTORY;
-    let inside = root.open_no_follow(&dev(), flags).or_fail(step, "/dev")?;
+    let inside = open(root).or_fail(step, "/dev")?;
     let host = host_dev()?;
     let mut null = None;
     for (name, number) in STANDARD {
-        let node = clone_node(host.as_fd(), name, number)?;
+        let node = clone_standard(host.as_fd(), name, number)?;
         let place = make_file(inside.as_fd(), name)?;
         let attached =
             node.attach(place.as_fd()).or_fail(step, format!("/dev/{}", name.to_string_lossy()))?;
@@ -84,10 +88,10 @@ fn host_dev() -> Result<OwnedFd> {
 
 /// A mount of the host's `/dev/null`, for a container whose `/dev` is not ours.
 pub(super) fn clone_null() -> Result<DetachedMount> {
-    clone_node(host_dev()?.as_fd(), c"null", (1, 3))
+    clone_standard(host_dev()?.as_fd(), c"null", (1, 3))
 }
 
-fn clone_node(host: BorrowedFd<'_>, name: &std::ffi::CStr, number: (u32, u32)) -> Result<DetachedMount> {
+fn clone_standard(host: BorrowedFd<'_>, name: &std::ffi::CStr, number: (u32, u32)) -> Result<DetachedMount> {
     let subject = || format!("/dev/{} of the host", name.to_string_lossy());
     let step = "take over a device node";
     let node =
@@ -98,12 +102,17 @@ fn clone_node(host: BorrowedFd<'_>, name: &std::ffi::CStr, number: (u32, u32)) -
             _ => Error::new(ErrorCode::HostUnfit, step).on(subject()).because(explain(&error)),
         })?;
     let clone = DetachedMount::clone_of(node.as_fd(), Reach::Mount).or_fail(step, subject())?;
+    keep(&clone).or_fail(step, subject())?;
+    Ok(clone)
+}
+
+/// Keeps mode and owner of the host's node from being changed.
+pub(super) fn keep(clone: &DetachedMount) -> std::io::Result<()> {
     let kept = Change {
         set: MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID,
         ..Change::default()
     };
-    clone.change(kept, Reach::Mount).or_fail(step, subject())?;
-    Ok(clone)
+    clone.change(kept, Reach::Mount)
 }
 
 /// An empty file in our own `/dev`, as a place for a mount.
@@ -111,29 +120,4 @@ pub(super) fn make_file(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> Res
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::from(0o666))
         .or_fail("make a file in the container's /dev", format!("/dev/{}", name.to_string_lossy()))
-}
-
-/// Nodes of `linux.devices`: those that the host has under the same name, with the same numbers.
-pub(super) fn add(root: Root<'_>, nodes: &[Node]) -> Result<()> {
-    nodes.iter().filter(|node| !is_standard(node)).try_for_each(|node| add_node(root, node))
-}
-
-fn is_standard(node: &Node) -> bool {
-    let [first, name] = node.path.components() else { return false };
-    first.as_bytes() == b"dev"
-        && STANDARD.iter().any(|(own, number)| *own == name.as_c_str() && *number == node.number)
-}
-
-fn add_node(root: Root<'_>, node: &Node) -> Result<()> {
-    let host = host_dev()?;
-    let [first, name] = node.path.components() else {
-        return Err(unsupported("linux.devices[].path", format!("{} is not directly in /dev", node.path)));
-    };
-    if first.as_bytes() != b"dev" {
-        return Err(unsupported("linux.devices[].path", format!("{} is not directly in /dev", node.path)));
-    }
-    let clone = clone_node(host.as_fd(), name, node.number)?;
-    let place =
-        root.create_file(&node.path, Mode::from(0o666)).or_fail("make the place for a device", &node.path)?;
-    mounts::attach(clone, &place, &node.path)
 }

@@ -5,9 +5,11 @@
 
 mod cgroup_mount;
 mod console;
+mod copy_up;
 mod devices;
 mod mounts;
 pub(crate) mod namespaces;
+mod nodes;
 mod paths;
 mod root;
 mod sysctls;
@@ -18,14 +20,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nucleus_abi::{Error, Init, Result, Status};
 use nucleus_sys::in_root::Root;
 use nucleus_sys::last_stage::Role;
-use nucleus_sys::mount::DetachedMount;
+use nucleus_sys::mount::{DetachedMount, Propagation, Reach};
 use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::socket::Socket;
 use nucleus_sys::terminal::Pty;
 
 use crate::aside;
 use crate::cgroups::{self, Group, Version};
-use crate::config::{Access, Configuration, Content, Mount, Point, Terminal};
+use crate::config::{self, Access, Configuration, Content, Mount, Point, Terminal};
 use crate::gate::{self, Message, Word};
 use crate::hooks::{Callbacks, Moment};
 use crate::joining::{Target, is_for_parent};
@@ -81,8 +83,10 @@ enum Step<'c> {
     PopulateDev,
     /// One entry of `mounts`.
     Mount(&'c Mount),
-    /// Nodes of `linux.devices`.
+    /// Nodes of `linux.devices`, in a `/dev` of ours.
     Devices,
+    /// Nodes of `linux.devices`, in a `/dev` of the host's.
+    CheckDevices,
     /// A terminal, and `/dev/console` on it.
     Terminal(Terminal),
     /// Masked and read-only paths.
@@ -99,11 +103,14 @@ enum Step<'c> {
     AwaitHooks,
     /// The createContainer hooks, while the host's programs can still be found.
     CallHooks,
-    /// The root becomes read-only, by its descriptor, after the places for mounts were made in it, and what hooks write
-    /// to it (`ldconfig`).
+    /// Each tmpfs that shall be read-only becomes so, by its descriptor, after the places for mounts were made in it.
+    SealMemory,
+    /// So does the root, after what hooks write to it (`ldconfig`).
     SealRoot,
     /// The new root becomes the only one.
     Pivot,
+    /// The propagation of the root, and whether of all mounts, where it is more than what they were made with.
+    Propagate(Propagation, Reach),
 }
 
 /// The steps of a container, in order.
@@ -142,13 +149,24 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Gr
     if !hooks.create_container.is_empty() {
         steps.push(Step::CallHooks);
     }
+    if configuration.mounts.iter().any(Mount::seals) {
+        steps.push(Step::SealMemory);
+    }
     if let Some(root) = &configuration.root {
         if root.access == Access::ReadOnly {
             steps.push(Step::SealRoot);
         }
         steps.push(Step::Pivot);
+        steps.extend(late_propagation(root));
     }
     steps
+}
+
+/// Private and slave the mounts are made already.
+fn late_propagation<'c>(root: &config::Root) -> Option<Step<'c>> {
+    let (propagation, reach) = root.propagation;
+    matches!(propagation, Propagation::Shared | Propagation::Unbindable)
+        .then_some(Step::Propagate(propagation, reach))
 }
 
 /// What our parent makes while we mount, and what needs it. In this order, for the words at the gate come in this order.
@@ -175,11 +193,14 @@ fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: 
         }
         steps.push(Step::Mount(mount));
         // A `/dev` of the host's is left as it is.
-        if is_dev(&mount) && matches!(mount.content, Content::New(_)) {
+        if is_dev(&mount) && mount.is_memory() {
             steps.push(Step::PopulateDev);
         }
     }
-    steps.push(Step::Devices);
+    if !configuration.devices.is_empty() {
+        let hosts_dev = configuration.mounts.iter().any(|mount| is_dev(&mount) && !mount.is_memory());
+        steps.push(if hosts_dev { Step::CheckDevices } else { Step::Devices });
+    }
     steps.extend(configuration.process.terminal.map(Step::Terminal));
     steps.push(Step::Cover);
 }
@@ -196,6 +217,8 @@ struct Build<'a> {
     root: Option<OwnedFd>,
     /// The attached `/dev/null` of the container.
     null: Option<OwnedFd>,
+    /// Mounts to be made read-only at the end.
+    unsealed: Vec<OwnedFd>,
     pty: Option<Pty>,
 }
 
@@ -234,6 +257,7 @@ pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
         binds: sources.binds,
         root: None,
         null: None,
+        unsealed: Vec::new(),
         pty: None,
     };
     let Err(leave) = build.life(&joins, &given, Pipes { start, started, errors });
@@ -300,13 +324,16 @@ impl<'a> Build<'a> {
             Step::MountDev => devices::mount_dev(self.root()),
             Step::PopulateDev => self.populate_dev(),
             Step::Mount(mount) => self.mount(mount),
-            Step::Devices => devices::add(self.root(), &self.configuration.devices),
+            Step::Devices => nodes::add(self.root(), &self.configuration.devices),
+            Step::CheckDevices => nodes::check(self.root(), &self.configuration.devices),
             Step::Terminal(terminal) => self.make_terminal(terminal),
             Step::Cover => self.cover(),
+            Step::SealMemory => mounts::seal(&self.unsealed),
             Step::SealRoot => root::seal(self.root_fd()),
             Step::CgroupNamespace => namespaces::cgroup(),
             Step::Sysctls => sysctls::write(&self.configuration.sysctls),
             Step::Pivot => root::pivot(self.root_fd()),
+            Step::Propagate(propagation, reach) => root::propagate(self.root_fd(), propagation, reach),
         }
         .map_err(Leave::from)
     }
@@ -366,7 +393,12 @@ impl<'a> Build<'a> {
                     self.binds.remove(&mount.index).expect("each bind mount was prepared by the parent");
                 mounts::bind(self.root(), mount, bind)
             }
-            Content::New(file_system) => mounts::file_system(self.root(), mount, file_system),
+            Content::New(file_system) => {
+                let namespaces = &self.configuration.namespaces;
+                self.unsealed.extend(mounts::file_system(self.root(), mount, file_system, namespaces)?);
+                Ok(())
+            }
+            Content::Remount(data) => mounts::remount(self.root(), mount, data),
             Content::Cgroup => cgroup_mount::mount(self.root(), mount, self.configuration, self.groups),
         }
     }

@@ -1,15 +1,18 @@
 //! The entries of `mounts`: each is made complete, and then attached to a place that was resolved once, by descriptor.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::in_root::{InRootPath, Root};
-use nucleus_sys::mount::{Change, DetachedMount, FsContext, MountAttrFlags, Propagation};
+use nucleus_sys::mount::{
+    self, Change, DetachedMount, FsContext, LONGEST_VALUE, MountAttrFlags, Propagation, Reach,
+};
 use nucleus_sys::{Mode, OFlags};
 
-use super::{devices, root};
-use crate::config::{Datum, FileSystem, Mount};
-use crate::fault::{OrFail, explain, system};
+use super::{copy_up, devices, root};
+use crate::config::{Attributes, Datum, FileSystem, Filled, Mount, Namespaces};
+use crate::fault::{OrFail, explain, invalid, system, unsupported};
 use crate::sources::{Bind, Shape, shape};
 
 const STEP: &str = "make the place for a mount";
@@ -19,19 +22,113 @@ pub(super) fn bind(root: Root<'_>, mount: &Mount, bind: Bind) -> Result<()> {
     attach(bind.mount, &place, &mount.target)
 }
 
-pub(super) fn file_system(root: Root<'_>, mount: &Mount, file_system: &FileSystem) -> Result<()> {
+/// Mounts a new file system. A tmpfs that shall be read-only still has to take the places for other mounts: it is
+/// returned, to be sealed by [`seal`] when all are made.
+pub(super) fn file_system(
+    root: Root<'_>,
+    mount: &Mount,
+    file_system: &FileSystem,
+    namespaces: &Namespaces,
+) -> Result<Option<OwnedFd>> {
+    let covered_mode = covered_mode(root, mount, file_system);
     let place = directory(root, &mount.target)?;
-    let mut attributes = mount.own.set | mount.tree.set;
+    let mut attributes = mount.tree.then(mount.own).set;
     if devices::is_dev(&mount.target) {
         attributes |= devices::DEV_ATTRIBUTES;
     }
-    let made = make(file_system, attributes, &mount.target)?;
-    let (propagation, reach) = mount.propagation;
-    if propagation != Propagation::Private {
-        let change = Change { propagation: Some(propagation), ..Change::default() };
-        made.change(change, reach).or_fail("set a mount's propagation", &mount.target)?;
+    let sealed = mount.seals();
+    if sealed {
+        attributes -= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
-    attach(made, &place, &mount.target)
+    let made = match make_at(file_system, covered_mode.as_ref(), attributes, &mount.target, &place) {
+        Err(error) if mount.is_sysfs() && namespaces.foreign_user() && is_refusal(&error) => {
+            hosts_sysfs(attributes)?
+        }
+        made => made?,
+    };
+    if file_system.filled == Filled::WithCovered {
+        copy_up::fill(&made, &place, file_system, &mount.target)?;
+    }
+    for (propagation, reach) in &mount.propagation {
+        if *propagation != Propagation::Private {
+            let change = Change { propagation: Some(*propagation), ..Change::default() };
+            made.change(change, *reach).or_fail("set a mount's propagation", &mount.target)?;
+        }
+    }
+    let attached = made.attach(place.as_fd()).or_fail("attach a mount", &mount.target)?;
+    Ok(sealed.then_some(attached))
+}
+
+/// Makes what was left writable for the places of other mounts read-only, by its descriptor.
+pub(super) fn seal(mounts: &[OwnedFd]) -> Result<()> {
+    let read_only = Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Change::default() };
+    mounts.iter().try_for_each(|mount| {
+        mount::change(mount.as_fd(), read_only, Reach::Mount).or_fail("make a mount read-only", "tmpfs")
+    })
+}
+
+/// A tmpfs that does not say its mode has that of the directory that it covers, as with runc; where there is none, the
+/// kernel's default, 1777.
+fn covered_mode(root: Root<'_>, mount: &Mount, file_system: &FileSystem) -> Option<Datum> {
+    if file_system.kind != "tmpfs" || file_system.data.iter().any(|datum| datum.key == "mode") {
+        return None;
+    }
+    let covered = root.open(&mount.target, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+    let mode = rustix::fs::fstat(covered).ok()?.st_mode & 0o7777;
+    Some(Datum::new("mode", format!("{mode:o}")))
+}
+
+/// The kernel mounts sysfs only for who has rights over the network namespace that it shows: in a user namespace with
+/// another's network the host's is shown instead, of which its users may write as little as any user of the host.
+fn hosts_sysfs(attributes: MountAttrFlags) -> Result<DetachedMount> {
+    let step = "show the host's sysfs, for want of rights over the network namespace";
+    let host = DetachedMount::clone_at(rustix::fs::CWD, c"/sys", Reach::Tree).or_fail(step, "/sys")?;
+    let private = Change { set: attributes, propagation: Some(Propagation::Private), ..Change::default() };
+    host.change(private, Reach::Tree).or_fail(step, "/sys")?;
+    Ok(host)
+}
+
+fn is_refusal(error: &Error) -> bool {
+    error.cause.as_deref().is_some_and(|cause| cause.contains("EPERM"))
+}
+
+/// Gives what is mounted at the target other attributes, and its file system other options.
+pub(super) fn remount(root: Root<'_>, mount: &Mount, data: &[Datum]) -> Result<()> {
+    let step = "change a mount";
+    let top = root.open(&mount.target, OFlags::PATH).or_fail(step, &mount.target)?;
+    refuse_redirection(root, &mount.target, top.as_fd())?;
+    let Attributes { set, clear } = mount.tree.then(mount.own);
+    let change = Change { set, clear, ..Change::default() };
+    mount::change(top.as_fd(), change, Reach::Mount).map_err(|error| match error.raw_os_error() {
+        Some(libc::EINVAL) => {
+            invalid(format!("mounts[{}].options", mount.index), "`remount`, and nothing is mounted there")
+        }
+        _ => system(step, &error).on(&mount.target),
+    })?;
+    if data.is_empty() {
+        return Ok(());
+    }
+    let context = FsContext::pick(top.as_fd()).or_fail(step, &mount.target)?;
+    data.iter().try_for_each(|datum| give(&context, datum, step))?;
+    context.reconfigure().map_err(|error| said(&context, system(step, &error).on(&mount.target)))
+}
+
+fn make_at(
+    file_system: &FileSystem,
+    mode: Option<&Datum>,
+    attributes: MountAttrFlags,
+    target: &InRootPath,
+    place: &OwnedFd,
+) -> Result<DetachedMount> {
+    let is_long = |datum: &Datum| datum.value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE);
+    if !file_system.data.iter().any(is_long) {
+        return make_with(file_system, mode.into_iter().chain(&file_system.data), attributes, target);
+    }
+    let texts: Vec<_> = file_system.data.iter().map(ToString::to_string).collect();
+    let step = format!("mount `{}`", file_system.kind);
+    let data = CString::new(texts.join(",")).unwrap_or_default();
+    let FileSystem { kind, source, .. } = file_system;
+    mount::make_with_long_options(place.as_fd(), kind, source, attributes, &data).or_fail(step, target)
 }
 
 /// Makes a file system with all its options and attributes; it hangs nowhere yet.
@@ -40,25 +137,64 @@ pub(super) fn make(
     attributes: MountAttrFlags,
     target: &InRootPath,
 ) -> Result<DetachedMount> {
+    make_with(file_system, file_system.data.iter(), attributes, target)
+}
+
+fn make_with<'d>(
+    file_system: &FileSystem,
+    mut data: impl Iterator<Item = &'d Datum>,
+    attributes: MountAttrFlags,
+    target: &InRootPath,
+) -> Result<DetachedMount> {
     let step = format!("mount `{}`", file_system.kind);
-    let context = FsContext::open(file_system.kind).or_fail(step.clone(), target)?;
-    configure(&context, file_system).and_then(|()| context.mount(attributes)).map_err(|error| {
-        // The kernel says more than an error number: `tmpfs: Bad value for 'size'`.
-        let said = context.messages().join("; ");
-        let failed = system(step, &error).on(target);
-        if said.is_empty() { failed } else { failed.because(format!("{} ({})", said, explain(&error))) }
+    let context = FsContext::open(&file_system.kind).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENODEV) => unsupported(
+            format!("the mount at {target}"),
+            format!("this kernel has no file system `{}`", file_system.kind),
+        )
+        .hint(format!(
+            "load it with `modprobe {}`; /proc/filesystems lists those there are",
+            file_system.kind
+        )),
+        _ => system(step.clone(), &error).on(target),
+    })?;
+    context.set("source", &file_system.source).or_fail(step.clone(), target)?;
+    data.try_for_each(|datum| give(&context, datum, &step))?;
+    context
+        .mount(attributes)
+        .map_err(|error| said(&context, not_mounted(step, &file_system.kind, &error).on(target)))
+}
+
+/// Gives a file system one option. It knows best which ones it has.
+fn give(context: &FsContext, datum: &Datum, step: &str) -> Result<()> {
+    let done = match &datum.value {
+        Some(value) => context.set(&datum.key, value),
+        None => context.set_flag(&datum.key),
+    };
+    let place = || datum.origin.map_or_else(String::new, |origin| format!("config.json: {origin}: "));
+    done.map(drop).map_err(|error| {
+        let refused = Error::new(ErrorCode::ConfigInvalid, step.to_owned()).because(explain(&error));
+        said(context, refused.on(format!("{}`{datum}`", place())))
     })
 }
 
-fn configure(context: &FsContext, file_system: &FileSystem) -> std::io::Result<()> {
-    context.set("source", &file_system.source)?;
-    for datum in &file_system.data {
-        match datum {
-            Datum::Flag(key) => context.set_flag(key)?,
-            Datum::Value(key, value) => context.set(key, value)?,
-        };
+/// The kernel says more than an error number: `tmpfs: Bad value for 'size'`.
+fn said(context: &FsContext, error: Error) -> Error {
+    let messages = context.messages().join("; ");
+    let cause = error.cause.clone().unwrap_or_default();
+    if messages.is_empty() { error } else { error.because(format!("{messages} ({cause})")) }
+}
+
+fn not_mounted(step: String, kind: &str, error: &std::io::Error) -> Error {
+    let failed = system(step, error);
+    match (kind, error.raw_os_error()) {
+        ("proc", Some(libc::EPERM)) => failed.hint(
+            "in a user namespace the kernel mounts a procfs only for a pid namespace of the container's own, and where \
+             nothing covers parts of the caller's own /proc",
+        ),
+        (_, Some(libc::EPERM)) => failed.hint("the kernel lets only root of the host mount this file system"),
+        _ => failed,
     }
-    Ok(())
 }
 
 /// Attaches it. A place of another shape than the mount is the image's mistake, and the kernel says only ENOTDIR.

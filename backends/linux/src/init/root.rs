@@ -55,6 +55,13 @@ pub(super) fn seal(root: BorrowedFd<'_>) -> Result<()> {
     mount::change(root, read_only, Reach::Mount).or_fail("make the root file system read-only", "/")
 }
 
+/// What the workload makes of its root by mounts of its own: a peer of them, or none to be cloned. Only now, when the root
+/// is nobody's child: before, its mounts would have appeared in their peers (`mount_namespaces(7)`).
+pub(super) fn propagate(root: BorrowedFd<'_>, propagation: Propagation, reach: Reach) -> Result<()> {
+    let change = Change { propagation: Some(propagation), ..Change::default() };
+    mount::change(root, change, reach).or_fail("set the propagation of the root file system", "/")
+}
+
 pub(super) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
     mount::pivot_into(root).or_fail("make the container's root the only one", "pivot_root").map_err(|error| {
         match error.cause.as_deref() {

@@ -56,7 +56,6 @@ fn the_order_is_the_security_argument() {
         "CgroupNamespace",
         "/sys/fs/cgroup",
         "/tmp",
-        "Devices",
         "Cover",
         "Sysctls",
         "SealRoot",
@@ -94,4 +93,32 @@ fn a_dev_of_the_hosts_is_left_alone() {
     let mounts = json!([{"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]}]);
     let order = order(&configuration(&mounts, &every_namespace()));
     assert!(!order.iter().any(|step| step == "PopulateDev" || step == "MountDev"), "{order:?}");
+}
+
+fn with_devices(mounts: &Value) -> Configuration {
+    let mut document = json!({
+        "ociVersion": "1.2.0",
+        "root": {"path": "rootfs"},
+        "process": {"args": ["true"], "cwd": "/"},
+        "linux": {
+            "namespaces": [{"type": "mount"}],
+            "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}],
+            "rootfsPropagation": "rshared"
+        }
+    });
+    document["mounts"] = mounts.clone();
+    Configuration::parse(&document.to_string(), &Beyond::default()).unwrap()
+}
+
+#[test]
+fn nodes_are_made_in_a_dev_of_ours_and_looked_for_in_the_hosts() {
+    let ours = json!([{"destination": "/dev", "type": "tmpfs", "options": ["ro"]}]);
+    let order_of = |mounts| order(&with_devices(&mounts));
+    let order = order_of(ours);
+    let place = |step: &str| order.iter().position(|found| found == step).unwrap();
+    assert!(place("PopulateDev") < place("Devices") && place("Devices") < place("SealMemory"), "{order:?}");
+    assert_eq!(order.last().unwrap(), "Propagate(Shared, Tree)");
+    let hosts = json!([{"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]}]);
+    let order = order_of(hosts);
+    assert!(order.iter().any(|step| step == "CheckDevices") && !order.iter().any(|step| step == "Devices"));
 }

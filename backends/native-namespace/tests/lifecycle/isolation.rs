@@ -472,8 +472,9 @@ fn wrong_options_are_named() {
         );
         assert!(error.to_string().contains("size"), "{error}");
         let error =
-            refused(json!({"destination": "/data", "type": "ext4", "source": "/dev/sda", "options": []}));
+            refused(json!({"destination": "/data", "type": "nofs", "source": "/dev/sda", "options": []}));
         assert_eq!(error.code, ErrorCode::NotSupported);
+        assert!(error.to_string().contains("this kernel has no file system `nofs`"), "{error}");
         let error = refused(
             json!({"destination": "/data", "type": "bind", "source": "/no/such/source", "options": ["bind"]}),
         );

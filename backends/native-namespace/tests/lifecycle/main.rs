@@ -7,3 +7,5 @@ mod hooks;
 mod isolation;
 mod joining;
 mod life;
+mod mounts;
+mod propagation;

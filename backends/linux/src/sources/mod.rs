@@ -1,17 +1,26 @@
 //! What the container takes from the host, made into mounts that hang nowhere before the container exists: opened once,
 //! by whoever may see it, and with its attributes set before anybody inside can (CVE-2021-30465).
 
+mod bind;
+mod changes;
+mod id_mapped;
+
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nucleus_abi::{Descriptors, Result, SandboxRequest};
-use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
+use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Propagation, Reach};
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 
-use crate::config::{self, Attributes, Configuration, Content, Mount};
-use crate::fault::{OrFail, invalid};
+use crate::config::{self, Configuration, Content};
+use crate::fault::{OrFail, invalid, unsupported};
+use crate::joining::Target;
+use changes::Peers;
+use id_mapped::IdMapper;
+
+pub(crate) use bind::Bind;
 
 /// Everything that comes from the host.
 #[derive(Debug)]
@@ -20,13 +29,6 @@ pub(crate) struct Sources {
     pub(crate) root: Option<DetachedMount>,
     /// Bind mounts, by their index in `mounts`.
     pub(crate) binds: BTreeMap<usize, Bind>,
-}
-
-/// A bind mount, ready to be attached.
-#[derive(Debug)]
-pub(crate) struct Bind {
-    pub(crate) mount: DetachedMount,
-    pub(crate) shape: Shape,
 }
 
 /// What the place for a mount must be.
@@ -39,27 +41,40 @@ pub(crate) enum Shape {
 /// Opens and clones all of it.
 pub(crate) fn open(
     configuration: &Configuration,
+    joins: &[Target],
     request: &SandboxRequest,
     descriptors: Descriptors<'_>,
 ) -> Result<Sources> {
     let Some(wanted) = &configuration.root else {
         return Ok(Sources { root: None, binds: BTreeMap::new() });
     };
-    let mut binds = BTreeMap::new();
-    for mount in &configuration.mounts {
-        if let Content::Bind { source, reach } = &mount.content {
-            let given = request.mount_sources.get(&mount.index).map(|index| descriptors.get(*index));
-            let bind = match given {
-                Some(descriptor) => bind(mount, source, *reach, descriptor?)?,
-                None => bind(mount, source, *reach, open_path(&request.bundle.join(source))?.as_fd())?,
-            };
-            binds.insert(mount.index, bind);
-        }
-    }
-    Ok(Sources { root: Some(root(wanted, request, descriptors)?), binds })
+    check_label(configuration)?;
+    let root = root(wanted, request, descriptors)?;
+    Ok(Sources { root: Some(root), binds: binds(configuration, joins, request, descriptors)? })
 }
 
-fn open_path(path: &Path) -> Result<std::os::fd::OwnedFd> {
+fn binds(
+    configuration: &Configuration,
+    joins: &[Target],
+    request: &SandboxRequest,
+    descriptors: Descriptors<'_>,
+) -> Result<BTreeMap<usize, Bind>> {
+    let mut ids = IdMapper::new(&configuration.namespaces, joins);
+    let peers = Peers::of(&configuration.namespaces);
+    let mut binds = BTreeMap::new();
+    for mount in &configuration.mounts {
+        let Content::Bind { source, reach, id_mapped } = &mount.content else { continue };
+        let wanted = bind::Wanted { mount, source, reach: *reach, id_mapped: id_mapped.as_ref(), peers };
+        let bind = match request.mount_sources.get(&mount.index) {
+            Some(index) => wanted.from(descriptors.get(*index)?, &mut ids)?,
+            None => wanted.from(open_path(&request.bundle.join(source))?.as_fd(), &mut ids)?,
+        };
+        binds.insert(mount.index, bind);
+    }
+    Ok(binds)
+}
+
+fn open_path(path: &Path) -> Result<OwnedFd> {
     rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .or_fail("open a mount's source", path.display())
 }
@@ -78,52 +93,26 @@ fn root(
     if shape(mount.as_fd())? == Shape::File {
         return Err(invalid("root.path", format!("{} is not a directory", path.display())));
     }
-    let no_devices = Change {
-        set: MountAttrFlags::MOUNT_ATTR_NODEV,
-        propagation: Some(wanted.propagation),
-        ..Change::default()
+    // As a peer of the host's mount it would show the host what is mounted in the container. What the workload makes of
+    // it, a peer of its own mounts or none to be cloned, it becomes at the end.
+    let propagation = match wanted.propagation.0 {
+        Propagation::Slave => Propagation::Slave,
+        Propagation::Private | Propagation::Shared | Propagation::Unbindable => Propagation::Private,
     };
+    let no_devices =
+        Change { set: MountAttrFlags::MOUNT_ATTR_NODEV, propagation: Some(propagation), ..Change::default() };
     mount.change(no_devices, Reach::Tree).or_fail("make the root file system `nodev`", path.display())?;
     Ok(mount)
 }
 
-fn bind(mount: &Mount, source: &Path, reach: Reach, descriptor: BorrowedFd<'_>) -> Result<Bind> {
-    let step = "clone a mount's source";
-    let stat = rustix::fs::fstat(descriptor).or_fail(step, source.display())?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    let is_device = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
-    if is_device && mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV) {
-        let field = format!("mounts[{}].options", mount.index);
-        return Err(invalid(field, format!("{} is a device, and the mount is `nodev`", source.display()))
-            .hint("add the option `dev` to give the container this device"));
-    }
-    let clone = clone(descriptor, reach).or_fail(step, source.display())?;
-    change(&clone, mount, reach).or_fail("set a mount's attributes", source.display())?;
-    let shape = if kind == FileType::Directory { Shape::Directory } else { Shape::File };
-    Ok(Bind { mount: clone, shape })
-}
-
-/// One call where one is enough: what concerns the tree, then what concerns its top alone.
-fn change(clone: &DetachedMount, mount: &Mount, reach: Reach) -> std::io::Result<()> {
-    let (propagation, below) = mount.propagation;
-    let of = |attributes: Attributes, propagation| Change {
-        set: attributes.set,
-        clear: attributes.clear,
-        propagation,
-        id_mapped: None,
-    };
-    if reach == Reach::Mount && mount.tree.is_none() {
-        return clone.change(of(mount.own, Some(propagation)), Reach::Mount);
-    }
-    match below {
-        Reach::Tree => {
-            clone.change(of(mount.tree, Some(propagation)), Reach::Tree)?;
-            if mount.own.is_none() { Ok(()) } else { clone.change(of(mount.own, None), Reach::Mount) }
-        }
-        Reach::Mount => {
-            clone.change(of(mount.tree, None), Reach::Tree)?;
-            clone.change(of(mount.own, Some(propagation)), Reach::Mount)
-        }
+/// Without `SELinux` no file system would understand the label, or worse, none would be asked to.
+fn check_label(configuration: &Configuration) -> Result<()> {
+    match &configuration.mount_label {
+        Some(label) if !Path::new("/sys/fs/selinux/enforce").exists() => Err(unsupported(
+            "linux.mountLabel",
+            format!("`{label}` is a label of SELinux, which this kernel does not have or has switched off"),
+        )),
+        _ => Ok(()),
     }
 }
 
