@@ -68,7 +68,7 @@ fn dev_holds_what_programs_need_and_no_more() {
         let names: Vec<&str> =
             output.text().lines().filter(|name| *name != "mqueue" && *name != "console").collect();
         let expected = [
-            "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+            "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
             "urandom", "zero",
         ];
         assert_eq!(names, expected, "{profile}");
