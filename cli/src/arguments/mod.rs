@@ -40,6 +40,8 @@ pub(crate) struct Invocation {
     pub root: StateRoot,
     /// `--profile`.
     pub profile: Option<String>,
+    /// The name under which nucleus was called.
+    pub program: String,
     /// `--error-format`.
     pub error_format: ErrorFormat,
     /// `--log`.
@@ -66,6 +68,7 @@ impl Invocation {
         Self {
             root: matches.get_one::<PathBuf>("root").map_or_else(default_root, StateRoot::at),
             profile: matches.get_one::<String>("profile").cloned(),
+            program: program(),
             error_format: format("error-format"),
             log: matches.get_one::<PathBuf>("log").cloned(),
             log_format: format("log-format"),
@@ -79,6 +82,12 @@ impl Invocation {
             statuses: Statuses::of_verb(matches.subcommand_name().unwrap_or_default()),
         }
     }
+}
+
+/// The last part of `argv[0]`: engines that cannot pass flags choose a profile by it.
+fn program() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
 }
 
 fn reserved(matches: &ArgMatches) -> u16 {

@@ -3,23 +3,45 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use nucleus_abi::{Error, ErrorCode, Result};
-use nucleus_core::bundle::read;
+use nucleus_abi::Result;
+use nucleus_core::bundle::{Document, read};
 use nucleus_core::lifecycle::{Handed, Handles};
 use nucleus_core::plugins::Registry;
+use nucleus_core::profile::{Request, SYSTEM_CONFIG, SystemConfig, load};
 
+use super::search;
 use crate::arguments::Invocation;
+use crate::output::{self, Failure};
 
-/// The bundle that was named, as a source of a container.
-pub(super) fn handed(invocation: &Invocation, matches: &ArgMatches, registry: &Registry) -> Result<Handed> {
-    if let Some(profile) = &invocation.profile {
-        return Err(Error::new(ErrorCode::NotSupported, "tighten a bundle by a profile")
-            .on(profile)
-            .because("this release honours config.json as it is, and knows no profile for it")
-            .hint("leave --profile out, or run the workload by `nucleus run --profile ... -- COMMAND`"));
+/// The bundle that was named, as a source of a container: under the profile that was chosen for it, or as it is.
+pub(super) fn handed(
+    invocation: &Invocation,
+    matches: &ArgMatches,
+    registry: &Registry,
+) -> std::result::Result<Handed, Failure> {
+    let document = read(path(matches, "bundle").as_deref().unwrap_or(Path::new("."))).map_err(|error| {
+        error.hint(
+            "a bundle is a directory with a config.json, named by --bundle; a command stands after `--`",
+        )
+    })?;
+    let Some(name) = profile(invocation, &document)? else {
+        return Ok(Handed::new(document, registry, invocation.cgroups)?);
+    };
+    let loaded = load(&Request { profile: Some(&name), search: search(), ..Request::default() })?;
+    let handed = Handed::bounded(document, &loaded, registry, invocation.cgroups)?;
+    handed.warnings().iter().for_each(|warning| output::warn(warning));
+    Ok(handed)
+}
+
+/// The profile: the one that was typed; else the one that the container asks for, if the operator lists it; else the one
+/// that the name of the program stands for.
+fn profile(invocation: &Invocation, document: &Document) -> std::result::Result<Option<String>, Failure> {
+    if let Some(name) = &invocation.profile {
+        return Ok(Some(name.clone()));
     }
-    let document = read(path(matches, "bundle").as_deref().unwrap_or(Path::new(".")))?;
-    Handed::new(document, registry, invocation.cgroups)
+    let system = SystemConfig::load(Path::new(SYSTEM_CONFIG))?;
+    let annotated = system.annotated(&document.annotations)?;
+    Ok(annotated.or_else(|| system.handler(&invocation.program)))
 }
 
 /// What the caller wants to hold of the container, and gives to it.

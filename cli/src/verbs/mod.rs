@@ -17,11 +17,13 @@ mod start;
 mod state;
 mod update;
 
+use std::path::Path;
+
 use clap::{ArgMatches, Command};
 use nucleus_abi::{ContainerId, Error, ErrorCode};
 use nucleus_core::lifecycle::{Examined, Reading, examine};
 use nucleus_core::plugins::Registry;
-use nucleus_core::profile::{Loaded, Request, SearchPath, load};
+use nucleus_core::profile::{Loaded, Request, SYSTEM_CONFIG, SearchPath, SystemConfig, load};
 
 use crate::arguments::{self, Invocation};
 use crate::flags;
@@ -205,8 +207,15 @@ fn search() -> SearchPath {
 
 /// The effective profile of a verb that takes the overriding options.
 fn effective(invocation: &Invocation, matches: &ArgMatches) -> Result<Loaded, Failure> {
+    let profile = match &invocation.profile {
+        // Only a link can stand for a profile, so that the ordinary start does not look for the file.
+        None if invocation.program != "nucleus" => {
+            SystemConfig::load(Path::new(SYSTEM_CONFIG))?.handler(&invocation.program)
+        }
+        named => named.clone(),
+    };
     let request = Request {
-        profile: invocation.profile.as_deref(),
+        profile: profile.as_deref(),
         workload: matches.get_one::<String>("workload").map(String::as_str),
         flags: flags::values(matches)?,
         search: search(),

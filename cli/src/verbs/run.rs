@@ -42,12 +42,7 @@ fn run_plan(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure
 fn run_bundle(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let (id, handles) = (container_id(matches)?, container::handles(invocation, matches)?);
     let registry = Registry::linked()?;
-    let source = container::handed(invocation, matches, &registry).map_err(|error| match error.code {
-        ErrorCode::ConfigInvalid => error.hint(
-            "a bundle is a directory with a config.json, named by --bundle; a command stands after `--`",
-        ),
-        _ => error,
-    })?;
+    let source = container::handed(invocation, matches, &registry)?;
     let root = &invocation.root;
     if matches.get_flag("detach") {
         handles.check_terminal(source.document().terminal)?;

@@ -8,9 +8,13 @@ use std::path::Path;
 use nucleus_abi::{Beyond, Client, ContainerId, Error, ErrorCode, Result};
 
 use super::cgroup_path;
+use super::examine::{Reading, examine};
 use super::workload::{Facts, Place, Source, Workload};
 use crate::bundle::{Bundle, Document};
+use crate::plan::tighten::{self, Tightened};
+use crate::plan::{Bounds, Held, engine_facts};
 use crate::plugins::Registry;
+use crate::profile::Loaded;
 
 pub use super::cgroup_path::CgroupDriver;
 
@@ -20,6 +24,18 @@ pub struct Handed {
     client: Client,
     document: Document,
     cgroups: CgroupDriver,
+    /// What a profile adds.
+    profile: Option<UnderProfile>,
+}
+
+/// What an operator's profile makes of a bundle.
+#[derive(Debug)]
+struct UnderProfile {
+    held: Held,
+    options: serde_json::Value,
+    beyond: Beyond,
+    warnings: Vec<String>,
+    plan: serde_json::Value,
 }
 
 impl Handed {
@@ -29,7 +45,36 @@ impl Handed {
     /// `backend-not-found` when there is none.
     pub fn new(document: Document, registry: &Registry, cgroups: CgroupDriver) -> Result<Self> {
         let client = registry.best()?.clone();
-        Ok(Self { client, document, cgroups })
+        Ok(Self { client, document, cgroups, profile: None })
+    }
+
+    /// A bundle under a profile, which chooses the backend and bounds what `config.json` asks for.
+    ///
+    /// # Errors
+    /// As for [`examine`]; `capability-missing` and `profile-refuses` for what the backend cannot enforce and the profile
+    /// does not allow; `config-invalid`, naming the field.
+    pub fn bounded(
+        mut document: Document,
+        loaded: &Loaded,
+        registry: &Registry,
+        cgroups: CgroupDriver,
+    ) -> Result<Self> {
+        let examined = examine(loaded, registry, Reading::Engine)?;
+        examined.allow()?;
+        let bounds = Bounds::of(loaded, &examined.plan);
+        let tightened = tighten_document(&mut document, &bounds)?;
+        tightened.allow(&bounds.held)?;
+        let warnings = [examined.warnings(), tightened.warnings(&bounds.held)].concat();
+        let plan = serde_json::json!({ "rows": examined.rows, "changes": tightened.changes });
+        let beyond = Beyond { landlock: tightened.landlock, ..Beyond::default() };
+        let options = examined.plan.options;
+        let profile = Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan });
+        Ok(Self { client: examined.client, document, cgroups, profile })
+    }
+
+    /// What is not enforced although it was asked for.
+    pub fn warnings(&self) -> &[String] {
+        self.profile.as_ref().map_or(&[], |profile| &profile.warnings)
     }
 
     /// Its document.
@@ -44,7 +89,7 @@ impl Source for Handed {
     }
 
     fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload> {
-        let document = &self.document;
+        let (document, profile) = (&self.document, self.profile.as_ref());
         let cgroup = cgroup_path::of_engine(self.cgroups, document.cgroups_path.as_deref(), id)?;
         keep(own, document)?;
         Ok(Workload {
@@ -54,19 +99,30 @@ impl Source for Handed {
                 rootfs: None,
                 sources: BTreeMap::new(),
             },
-            options: serde_json::Value::Null,
+            options: profile.map(|it| it.options.clone()).unwrap_or_default(),
             cgroup: Place::Engines(cgroup),
-            beyond: Beyond::default(),
+            beyond: profile.map(|it| it.beyond.clone()).unwrap_or_default(),
             facts: Facts {
                 oci_version: document.oci_version.clone(),
                 bundle: document.bundle.clone(),
                 rootfs: document.rootfs.clone(),
                 annotations: document.annotations.clone(),
-                warnings: Vec::new(),
-                plan: serde_json::Value::Null,
+                warnings: self.warnings().to_vec(),
+                plan: profile.map(|it| it.plan.clone()).unwrap_or_default(),
+                held: profile.map(|it| it.held.clone()),
             },
         })
     }
+}
+
+/// Patches the document; whatever no rule speaks of stays as the engine wrote it.
+fn tighten_document(document: &mut Document, bounds: &Bounds) -> Result<Tightened> {
+    let invalid = |error| Error::new(ErrorCode::ConfigInvalid, "read config.json").because(error);
+    let mut config = serde_json::from_str(document.json.get()).map_err(invalid)?;
+    let facts = engine_facts(&config);
+    let tightened = tighten::config(&mut config, bounds, &facts)?;
+    document.json = serde_json::value::to_raw_value(&config).map_err(invalid)?;
+    Ok(tightened)
 }
 
 /// Keeps the document that holds, where every later verb finds it: the engine's own may change or go.

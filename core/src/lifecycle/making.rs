@@ -147,6 +147,7 @@ impl Making<'_> {
             beyond: workload.beyond.clone(),
             warnings: facts.warnings,
             plan: facts.plan,
+            held: facts.held,
         }
     }
 }

@@ -12,6 +12,7 @@ mod found;
 mod gc;
 mod handed;
 mod handles;
+mod held;
 mod kill;
 mod making;
 mod operation;

@@ -11,7 +11,7 @@ use super::cgroup_path;
 use super::examine::Examined;
 use super::workload::{Facts, Place, Source, Workload};
 use crate::bundle::{Bundle, OCI_VERSION, materialise};
-use crate::plan::RootfsPlan;
+use crate::plan::{Held, RootfsPlan};
 
 impl Source for Examined {
     fn client(&self) -> &Client {
@@ -53,5 +53,6 @@ fn facts(examined: &Examined, bundle: &Bundle) -> Result<Facts> {
         annotations: BTreeMap::new(),
         warnings: examined.warnings(),
         plan,
+        held: Some(Held::of(&examined.plan)),
     })
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Beyond, CgroupPlacement, ContainerId, Error, ErrorCode, Process, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Held;
+
 /// The version of the record that this release writes. It reads this one and the one before.
 pub const RECORD_SCHEMA: u32 = 2;
 
@@ -70,6 +72,9 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// The plan, as `explain --format json` prints it.
     pub plan: serde_json::Value,
+    /// What a profile holds the container to; none for an engine's without one.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
 impl Record {
@@ -150,6 +155,7 @@ mod tests {
             beyond: Beyond::default(),
             warnings: vec!["no swap limit".into()],
             plan: serde_json::json!({"rows": []}),
+            held: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Result};
 
 use crate::bundle::Bundle;
+use crate::plan::Held;
 
 /// Where a workload comes from: a profile's plan, or a bundle that an engine hands over.
 pub trait Source {
@@ -66,4 +67,6 @@ pub(super) struct Facts {
     pub(super) warnings: Vec<String>,
     /// The plan, as `explain --format json` prints it.
     pub(super) plan: serde_json::Value,
+    /// What a profile holds the container to; none for an engine's without one.
+    pub(super) held: Option<Held>,
 }

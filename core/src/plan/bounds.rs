@@ -1,6 +1,7 @@
 //! What a profile allows a container that an engine describes: the plan, reduced to what can bound a `config.json`.
 //!
-//! It is stored with the container, so that later commands are held to it whatever the profile's files say by then.
+//! The part that holds beyond the creation ([`Held`]) is stored with every container, so that later commands are held to it
+//! whatever the profile's files say by then.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,10 +25,10 @@ pub struct Bound<T> {
     pub decided: String,
 }
 
-/// What a container of an engine may have at most.
+/// What holds for a container for as long as it lives: every process that joins it and every change of its limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Bounds {
+pub struct Held {
     /// The profile's name.
     pub profile: Bound<String>,
     /// Whether what it refuses is refused (`strict`) or only told (`permissive`).
@@ -42,6 +43,15 @@ pub struct Bounds {
     pub rlimits: BTreeMap<String, Bound<Rlimit>>,
     /// Lowest adjustment of the out-of-memory score.
     pub oom_score_adj: Option<Bound<i32>>,
+    /// Limits.
+    pub resources: ResourceBounds,
+}
+
+/// What a container of an engine may have at most.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// What holds beyond its creation.
+    pub held: Held,
     /// The root file system is read-only.
     pub readonly_root: Option<Bound<bool>>,
     /// The system call filter that the engine's must lie within, as `linux.seccomp`.
@@ -58,8 +68,6 @@ pub struct Bounds {
     pub network: Bound<NetworkBound>,
     /// The container must have a user namespace.
     pub user_namespace: Option<Bound<bool>>,
-    /// Limits.
-    pub resources: ResourceBounds,
 }
 
 /// A resource limit; `None` is unlimited.
@@ -72,8 +80,7 @@ pub struct Rlimit {
 }
 
 /// Landlock rules for an engine's container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LandlockBound {
     /// They follow from the container's mounts.
     FromMounts,
@@ -82,8 +89,7 @@ pub enum LandlockBound {
 }
 
 /// Which networks the engine may give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkBound {
     /// Any, the host's too.
     Any,
@@ -130,16 +136,15 @@ pub struct IoRateBound {
     pub rate: u64,
 }
 
-impl Bounds {
-    /// What a profile and its plan allow.
-    pub fn of(loaded: &Loaded, plan: &Plan) -> Self {
+impl Held {
+    /// What a plan holds its container to.
+    pub fn of(plan: &Plan) -> Self {
         let (process, security) = (&plan.process, &plan.security);
+        let own_user = by_operator(&process.user).filter(|user| !is_root(&user.value));
         Self {
             profile: bound(&plan.profile, String::clone),
             strict: bound(&plan.enforcement, |it| *it == Enforcement::Strict),
-            not_root: by_operator(&process.user)
-                .filter(|user| !is_root(&user.value))
-                .map(|it| bound(it, show)),
+            not_root: own_user.map(|it| bound(it, show)),
             no_new_privileges: Some(&security.no_new_privileges)
                 .filter(|it| it.value)
                 .map(|it| bound(it, |v| *v)),
@@ -148,6 +153,18 @@ impl Bounds {
             }),
             rlimits: process.rlimits.iter().map(|(name, it)| (name.clone(), bound(it, rlimit))).collect(),
             oom_score_adj: process.oom_score_adj.as_ref().map(|it| bound(it, |v| *v)),
+            resources: resources(plan),
+        }
+    }
+}
+
+impl Bounds {
+    /// What a profile and its plan allow.
+    pub fn of(loaded: &Loaded, plan: &Plan) -> Self {
+        let security = &plan.security;
+        let sysctls = security.sysctls.iter();
+        Self {
+            held: Held::of(plan),
             readonly_root: readonly_root(plan),
             seccomp: match &security.seccomp.value {
                 SeccompPlan::Unconfined => None,
@@ -159,14 +176,9 @@ impl Bounds {
             landlock: landlock(loaded, plan),
             masked_paths: bound(&security.masked_paths, Vec::clone),
             readonly_paths: bound(&security.readonly_paths, Vec::clone),
-            sysctls: security
-                .sysctls
-                .iter()
-                .map(|(name, it)| (name.clone(), bound(it, String::clone)))
-                .collect(),
+            sysctls: sysctls.map(|(name, it)| (name.clone(), bound(it, String::clone))).collect(),
             network: network(loaded, plan),
             user_namespace: plan.namespaces.user.as_ref().map(|it| bound(it, |_| true)),
-            resources: resources(plan),
         }
     }
 }

@@ -12,7 +12,7 @@ pub mod seccomp;
 pub mod tighten;
 mod types;
 
-pub use bounds::{Bound, Bounds, IoRateBound, LandlockBound, NetworkBound, ResourceBounds, Rlimit};
+pub use bounds::{Bound, Bounds, Held, IoRateBound, LandlockBound, NetworkBound, ResourceBounds, Rlimit};
 pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, without_what_is_undermined};
 pub use decided::Decided;
 pub use host::{HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};

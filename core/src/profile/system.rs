@@ -111,16 +111,13 @@ impl SystemConfig {
     ///
     /// # Errors
     /// `profile-refuses` for a profile that the file does not list.
-    pub fn annotated(
-        &self,
-        annotations: &serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Option<String>, Error> {
+    pub fn annotated(&self, annotations: &BTreeMap<String, String>) -> Result<Option<String>, Error> {
         let choice = self.engines.annotation.as_ref();
         let key = choice.and_then(|choice| choice.key.as_deref()).unwrap_or(ANNOTATION);
-        let Some(wanted) = annotations.get(key).and_then(serde_json::Value::as_str) else { return Ok(None) };
+        let Some(wanted) = annotations.get(key) else { return Ok(None) };
         let listed = choice.map(|choice| choice.profiles.as_slice()).unwrap_or_default();
-        if listed.iter().any(|name| name == wanted) {
-            return Ok(Some(wanted.to_owned()));
+        if listed.contains(wanted) {
+            return Ok(Some(wanted.clone()));
         }
         let error = Error::new(ErrorCode::ProfileRefuses, "take the profile that an annotation asks for")
             .on(format!("config.json: annotations[{key:?}] = {wanted:?}"))
@@ -176,7 +173,7 @@ mod tests {
 
     const FILE: &str = "apiVersion: nucleus/v1\nengines:\n  handlers: {nucleus-tight: prod}\n  annotation: {profiles: [prod, gvisor]}\n";
 
-    fn annotations(value: &str) -> serde_json::Map<String, serde_json::Value> {
+    fn annotations(value: &str) -> BTreeMap<String, String> {
         [(ANNOTATION.to_owned(), value.into())].into_iter().collect()
     }
 
@@ -189,7 +186,7 @@ mod tests {
             (none.handler("nucleus"), none.handler("nucleus-"), none.handler("runc")),
             (None, None, None)
         );
-        assert_eq!(none.annotated(&serde_json::Map::new()).unwrap(), None);
+        assert_eq!(none.annotated(&BTreeMap::new()).unwrap(), None);
     }
 
     #[test]

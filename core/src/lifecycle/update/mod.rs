@@ -2,6 +2,7 @@
 
 mod merge;
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +12,7 @@ use nucleus_abi::{ContainerId, Error, ErrorCode, Result, SCHEMA, UpdateRequest};
 use serde_json::Value;
 
 use super::found::Found;
+use super::held;
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
@@ -20,7 +22,8 @@ use crate::plugins::Registry;
 /// Returns what could not be done and is no error.
 ///
 /// # Errors
-/// `container-not-found`; `wrong-state` when it has ended; `config-invalid` and `not-supported`, naming the field.
+/// `container-not-found`; `wrong-state` when it has ended; `profile-refuses` for what the container's plan does not allow;
+/// `config-invalid` and `not-supported`, naming the field.
 pub fn update(
     id: &ContainerId,
     root: &StateRoot,
@@ -28,6 +31,8 @@ pub fn update(
     resources: &Value,
 ) -> Result<Vec<String>> {
     let found = Found::alive(id, root, registry, "change the container's limits")?;
+    let heard = RefCell::new(Vec::new());
+    held::resources(&found.record, resources, &|warning| heard.borrow_mut().push(warning.to_owned()))?;
     let path = found.config_path();
     // Read and merged before anything changes: a configuration that cannot take the limits must not be left behind them.
     let config = merge::with_resources(read(&path)?, resources)?;
@@ -43,7 +48,7 @@ pub fn update(
             .because(error)
             .hint("the limits hold all the same; what reads the stored configuration does not know of them")
     })?;
-    Ok(done.warnings)
+    Ok([heard.into_inner(), done.warnings].concat())
 }
 
 fn read(path: &Path) -> Result<Value> {

@@ -4,7 +4,7 @@ use nucleus_abi::Result;
 use serde_json::Value;
 
 use super::document::{Document, whole};
-use crate::plan::bounds::Bounds;
+use crate::plan::bounds::Held;
 
 /// Major number of memory devices, mem(4).
 const MEMORY: i128 = 1;
@@ -17,25 +17,20 @@ const HARMLESS_MISCELLANEOUS: [i128; 3] = [229, 200, 232];
 /// Terminals of the asking process, and pseudoterminals, pts(4).
 const TERMINALS: [i128; 10] = [5, 136, 137, 138, 139, 140, 141, 142, 143, 128];
 
-pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
+pub(super) fn tighten(document: &mut Document<'_>, held: &Held) -> Result<()> {
     for (index, device) in document.list("linux.devices")?.to_vec().iter().enumerate() {
         let numbers = (number(device, "major"), number(device, "minor"));
         if is_dangerous(kind(device), numbers) {
             let path = device.get("path").and_then(Value::as_str).unwrap_or_default();
             let asked = format!("{path} reaches the host");
-            document.refuse(
-                &format!("linux.devices[{index}]"),
-                asked,
-                &bounds.profile,
-                "leave the device out",
-            );
+            document.refuse(&format!("linux.devices[{index}]"), asked, &held.profile, "leave the device out");
         }
     }
-    rules(document, bounds)
+    rules(document, held)
 }
 
 /// The rules of the device controller.
-pub(super) fn rules(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
+pub(super) fn rules(document: &mut Document<'_>, held: &Held) -> Result<()> {
     for (index, rule) in document.list("linux.resources.devices")?.to_vec().iter().enumerate() {
         let allows = rule.get("allow").and_then(Value::as_bool) == Some(true);
         // mknod(2) alone opens nothing: engines allow it for every device, and the root is `nodev`.
@@ -45,7 +40,7 @@ pub(super) fn rules(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> 
             document.refuse(
                 &field,
                 "it allows devices that reach the host",
-                &bounds.profile,
+                &held.profile,
                 "leave the rule out",
             );
         }

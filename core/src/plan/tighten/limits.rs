@@ -6,7 +6,7 @@ use nucleus_abi::Result;
 use serde_json::{Value, json};
 
 use super::document::{Document, invalid, whole};
-use crate::plan::bounds::{Bound, Bounds, IoRateBound, ResourceBounds};
+use crate::plan::bounds::{Bound, Held, IoRateBound, ResourceBounds};
 
 /// What is done with a limit above the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +23,10 @@ const PERIOD: u64 = 100_000;
 const MEMORY: &str = "linux.resources.memory.limit";
 const SWAP: &str = "linux.resources.memory.swap";
 
-pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, excess: Excess) -> Result<()> {
+pub(super) fn tighten(document: &mut Document<'_>, held: &Held, excess: Excess) -> Result<()> {
     let mut limits = Limits { document, excess };
-    limits.all(&bounds.resources)?;
-    unified(document, &bounds.resources)
+    limits.all(&held.resources)?;
+    unified(document, &held.resources)
 }
 
 struct Limits<'d, 'a> {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::document::Document;
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Held};
 
 /// A field that the profile changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,13 +57,13 @@ impl Tightened {
     ///
     /// # Errors
     /// `profile-refuses`; several refusals stand in `also`.
-    pub fn allow(&self, bounds: &Bounds) -> Result<()> {
+    pub fn allow(&self, held: &Held) -> Result<()> {
         match self.refusals.as_slice() {
-            _ if !bounds.strict.value => Ok(()),
+            _ if !held.strict.value => Ok(()),
             [] => Ok(()),
             [one] => Err(one.clone()),
             several => Err(Error::new(ErrorCode::ProfileRefuses, "give the engine what it asks for")
-                .on(format!("profile `{}`", bounds.profile.value))
+                .on(format!("profile `{}`", held.profile.value))
                 .because(format!(
                     "{} fields of config.json ask for what the profile does not allow",
                     several.len()
@@ -73,8 +73,8 @@ impl Tightened {
     }
 
     /// What `enforcement: permissive` lets pass, in words.
-    pub fn warnings(&self, bounds: &Bounds) -> Vec<String> {
-        if bounds.strict.value { Vec::new() } else { self.refusals.iter().map(ToString::to_string).collect() }
+    pub fn warnings(&self, held: &Held) -> Vec<String> {
+        if held.strict.value { Vec::new() } else { self.refusals.iter().map(ToString::to_string).collect() }
     }
 }
 
@@ -91,12 +91,12 @@ pub struct EngineFacts {
 /// `config-invalid`, naming the field, where a field that a rule needs has not the type that the specification says.
 pub fn config(config: &mut Value, bounds: &Bounds, facts: &EngineFacts) -> Result<Tightened> {
     let mut document = Document::new(config)?;
-    rights::process(&mut document, bounds)?;
+    rights::process(&mut document, &bounds.held)?;
     root::tighten(&mut document, bounds)?;
     mounts::tighten(&mut document, bounds)?;
     namespaces::tighten(&mut document, bounds, facts)?;
-    devices::tighten(&mut document, bounds)?;
-    limits::tighten(&mut document, bounds, limits::Excess::Lowered)?;
+    devices::tighten(&mut document, &bounds.held)?;
+    limits::tighten(&mut document, &bounds.held, limits::Excess::Lowered)?;
     seccomp::tighten(&mut document, bounds)?;
     let landlock = mounts::landlock(&document, bounds);
     let (changes, refusals) = document.into_parts();
@@ -107,10 +107,10 @@ pub fn config(config: &mut Value, bounds: &Bounds, facts: &EngineFacts) -> Resul
 ///
 /// # Errors
 /// As for [`config`].
-pub fn process(process: &mut Value, bounds: &Bounds) -> Result<Tightened> {
+pub fn process(process: &mut Value, held: &Held) -> Result<Tightened> {
     let mut wrapped = serde_json::json!({ "process": process.take() });
     let mut document = Document::new(&mut wrapped)?;
-    rights::process(&mut document, bounds)?;
+    rights::process(&mut document, held)?;
     let (changes, refusals) = document.into_parts();
     *process = wrapped["process"].take();
     Ok(Tightened { changes, refusals, landlock: None })
@@ -120,11 +120,11 @@ pub fn process(process: &mut Value, bounds: &Bounds) -> Result<Tightened> {
 ///
 /// # Errors
 /// As for [`config`].
-pub fn resources(resources: &Value, bounds: &Bounds) -> Result<Tightened> {
+pub fn resources(resources: &Value, held: &Held) -> Result<Tightened> {
     let mut wrapped = serde_json::json!({ "linux": { "resources": resources } });
     let mut document = Document::new(&mut wrapped)?;
-    limits::tighten(&mut document, bounds, limits::Excess::Refused)?;
-    devices::rules(&mut document, bounds)?;
+    limits::tighten(&mut document, held, limits::Excess::Refused)?;
+    devices::rules(&mut document, held)?;
     let (changes, refusals) = document.into_parts();
     Ok(Tightened { changes, refusals, landlock: None })
 }

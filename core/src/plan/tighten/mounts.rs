@@ -24,14 +24,14 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()
         let options = options(mount, &field)?;
         if let Some(shared) = options.iter().find(|option| SHARED.contains(&option.as_str())) {
             let asked = format!("`{shared}` lets mounts of the container out to the host");
-            document.refuse(&field, asked, &bounds.profile, "use `private` or `slave`");
+            document.refuse(&field, asked, &bounds.held.profile, "use `private` or `slave`");
         }
         let forced = forced(mount).into_iter().fold(options.clone(), force);
         if forced != options {
             mount["options"] = json!(forced);
         }
     }
-    if mounts.is_empty() { Ok(()) } else { document.set("mounts", mounts, &bounds.profile.decided) }
+    if mounts.is_empty() { Ok(()) } else { document.set("mounts", mounts, &bounds.held.profile.decided) }
 }
 
 fn options(mount: &Value, field: &str) -> Result<Vec<String>> {

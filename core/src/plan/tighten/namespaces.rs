@@ -17,8 +17,8 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
         |kind: &str| list.iter().find(|entry| entry.get("type").and_then(Value::as_str) == Some(kind));
     for kind in REQUIRED {
         match entry(kind) {
-            None => host(document, kind, &bounds.profile),
-            Some(entry) if leads_to_host(entry, facts) => host(document, kind, &bounds.profile),
+            None => host(document, kind, &bounds.held.profile),
+            Some(entry) if leads_to_host(entry, facts) => host(document, kind, &bounds.held.profile),
             Some(_) => {}
         }
     }
@@ -33,7 +33,7 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
     if entry("cgroup").is_none_or(|entry| leads_to_host(entry, facts)) {
         let mut list: Vec<Value> = list.iter().filter(|entry| entry["type"] != "cgroup").cloned().collect();
         list.push(json!({ "type": "cgroup" }));
-        document.set(field, list, &bounds.profile.decided)?;
+        document.set(field, list, &bounds.held.profile.decided)?;
     }
     Ok(())
 }

@@ -4,28 +4,28 @@ use nucleus_abi::Result;
 use serde_json::{Value, json};
 
 use super::document::{Document, invalid, whole};
-use crate::plan::bounds::{Bound, Bounds, Rlimit};
+use crate::plan::bounds::{Bound, Held, Rlimit};
 
 const SETS: [&str; 5] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
 
-pub(super) fn process(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
-    not_root(document, bounds)?;
-    capabilities(document, bounds)?;
-    if let Some(bound) = &bounds.no_new_privileges {
+pub(super) fn process(document: &mut Document<'_>, held: &Held) -> Result<()> {
+    not_root(document, held)?;
+    capabilities(document, held)?;
+    if let Some(bound) = &held.no_new_privileges {
         document.set("process.noNewPrivileges", true, &bound.decided)?;
     }
-    if let Some(bound) = &bounds.oom_score_adj {
+    if let Some(bound) = &held.oom_score_adj {
         let asked = document.number("process.oomScoreAdj")?;
         if asked.is_none_or(|asked| asked < i128::from(bound.value)) {
             document.set("process.oomScoreAdj", bound.value, &bound.decided)?;
         }
     }
-    rlimits(document, bounds)
+    rlimits(document, held)
 }
 
 /// Another user cannot be put in the engine's place: files of the image belong to the one it chose.
-fn not_root(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
-    let Some(bound) = &bounds.not_root else { return Ok(()) };
+fn not_root(document: &mut Document<'_>, held: &Held) -> Result<()> {
+    let Some(bound) = &held.not_root else { return Ok(()) };
     let uid = document.number("process.user.uid")?.unwrap_or(0);
     if uid == 0 {
         let asked = format!("it asks for root, and the profile's user is {}", bound.value);
@@ -34,21 +34,21 @@ fn not_root(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
     Ok(())
 }
 
-fn capabilities(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
+fn capabilities(document: &mut Document<'_>, held: &Held) -> Result<()> {
     for set in SETS {
         let field = format!("process.capabilities.{set}");
         let asked = document.texts(&field)?;
-        let allowed = |name: &String| bounds.capabilities.value.iter().any(|known| known == name);
+        let allowed = |name: &String| held.capabilities.value.iter().any(|known| known == name);
         let kept: Vec<String> = asked.iter().filter(|name| allowed(name)).cloned().collect();
         if kept.len() < asked.len() {
-            document.set(&field, kept, &bounds.capabilities.decided)?;
+            document.set(&field, kept, &held.capabilities.decided)?;
         }
     }
     Ok(())
 }
 
-fn rlimits(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
-    for (name, bound) in &bounds.rlimits {
+fn rlimits(document: &mut Document<'_>, held: &Held) -> Result<()> {
+    for (name, bound) in &held.rlimits {
         rlimit(document, name, bound)?;
     }
     Ok(())

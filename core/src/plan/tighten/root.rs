@@ -17,7 +17,7 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()
     union(document, "linux.readonlyPaths", &bounds.readonly_paths)?;
     if let Some(propagation @ ("shared" | "rshared")) = document.text("linux.rootfsPropagation")? {
         let asked = format!("`{propagation}` lets mounts of the container out to the host");
-        document.refuse("linux.rootfsPropagation", asked, &bounds.profile, "use `private` or `slave`");
+        document.refuse("linux.rootfsPropagation", asked, &bounds.held.profile, "use `private` or `slave`");
     }
     sysctls(document, bounds)
 }
@@ -45,7 +45,7 @@ fn sysctls(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
     for name in names {
         if !is_namespaced_sysctl(&name.replace('/', "."), network) {
             let asked = format!("`{name}` belongs to the host, not to the container");
-            document.refuse("linux.sysctl", asked, &bounds.profile, "set it on the host");
+            document.refuse("linux.sysctl", asked, &bounds.held.profile, "set it on the host");
         }
     }
     if bounds.sysctls.is_empty() {

@@ -56,7 +56,7 @@ fn put(config: &mut Value, pointer: &str, value: Value) {
 
 fn refused(pointer: &str, value: Value, yaml: &str) -> String {
     let (_, tightened) = changed(pointer, value, yaml);
-    let error = tightened.allow(&bounds(yaml)).expect_err(pointer);
+    let error = tightened.allow(&bounds(yaml).held).expect_err(pointer);
     assert_eq!(error.code, nucleus_abi::ErrorCode::ProfileRefuses);
     error.to_string()
 }
@@ -389,14 +389,14 @@ fn landlock_follows_from_the_engines_mounts() {
 fn permissive_tells_instead_of_refusing() {
     let yaml = "enforcement: permissive\n";
     let (_, tightened) = changed("/linux/rootfsPropagation", json!("shared"), yaml);
-    assert!(tightened.allow(&bounds(yaml)).is_ok());
-    assert_eq!(tightened.warnings(&bounds(yaml)).len(), 1);
+    assert!(tightened.allow(&bounds(yaml).held).is_ok());
+    assert_eq!(tightened.warnings(&bounds(yaml).held).len(), 1);
 }
 
 #[test]
 fn an_exec_is_held_to_the_bounds() {
     let mut process = json!({"args": ["sh"], "user": {"uid": 0}, "noNewPrivileges": false, "capabilities": {"bounding": ["CAP_SYS_ADMIN"]}});
-    let tightened = super::process(&mut process, &bounds("workload: {user: 7:7}\n")).unwrap();
+    let tightened = super::process(&mut process, &bounds("workload: {user: 7:7}\n").held).unwrap();
     assert_eq!(
         (&process["noNewPrivileges"], &process["capabilities"]["bounding"]),
         (&json!(true), &json!([]))
@@ -407,7 +407,7 @@ fn an_exec_is_held_to_the_bounds() {
 #[test]
 fn an_update_beyond_the_bounds_is_refused_with_the_line() {
     let bounds = bounds("resources: {memory: 64M, pids: unlimited}\n");
-    let held = |resources: Value| super::resources(&resources, &bounds).unwrap().refusals;
+    let held = |resources: Value| super::resources(&resources, &bounds.held).unwrap().refusals;
     assert_eq!(held(json!({"memory": {"limit": 1024}, "pids": {"limit": 9999}})), []);
     let refusals = held(json!({"memory": {"limit": -1}}));
     assert!(refusals[0].to_string().contains(".yaml:3"), "{}", refusals[0]);

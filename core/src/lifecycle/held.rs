@@ -1,0 +1,35 @@
+//! Holding a container to the plan that it was made by, whatever it is told later.
+
+use nucleus_abi::Result;
+use serde_json::Value;
+
+use super::record::Record;
+use crate::plan::tighten::{self, Tightened};
+
+/// Holds the `process` of an `exec` to the container's plan.
+///
+/// # Errors
+/// `profile-refuses`, naming the profile's line; `config-invalid`, naming the field.
+pub(super) fn process(record: &Record, process: &mut Value, warn: &dyn Fn(&str)) -> Result<()> {
+    hold(record, warn, |held| tighten::process(process, held))
+}
+
+/// Holds the `resources` of an `update` to the container's plan.
+///
+/// # Errors
+/// As for [`process`].
+pub(super) fn resources(record: &Record, resources: &Value, warn: &dyn Fn(&str)) -> Result<()> {
+    hold(record, warn, |held| tighten::resources(resources, held))
+}
+
+fn hold(
+    record: &Record,
+    warn: &dyn Fn(&str),
+    tighten: impl FnOnce(&crate::plan::Held) -> Result<Tightened>,
+) -> Result<()> {
+    let Some(held) = &record.held else { return Ok(()) };
+    let tightened = tighten(held)?;
+    tightened.allow(held)?;
+    tightened.warnings(held).iter().for_each(|warning| warn(warning));
+    Ok(())
+}
