@@ -6,18 +6,10 @@ use serde_json::Value;
 use super::record::Record;
 use crate::plan::tighten::{self, Tightened};
 
-/// Holds the `process` of an `exec` to the container's plan.
-///
-/// # Errors
-/// `profile-refuses`, naming the profile's line; `config-invalid`, naming the field.
-pub(super) fn process(record: &Record, process: &mut Value, warn: &dyn Fn(&str)) -> Result<()> {
-    hold(record, warn, |held| tighten::process(process, held))
-}
-
 /// Holds the `resources` of an `update` to the container's plan.
 ///
 /// # Errors
-/// As for [`process`].
+/// `profile-refuses`, naming the profile's line; `config-invalid`, naming the field.
 pub(super) fn resources(record: &Record, resources: &Value, warn: &dyn Fn(&str)) -> Result<()> {
     hold(record, warn, |held| tighten::resources(resources, held))
 }

@@ -1,3 +1,4 @@
 //! The OCI reading: nucleus as engines call it.
 
 mod life;
+mod profile;
