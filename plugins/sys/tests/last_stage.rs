@@ -406,8 +406,13 @@ fn what_a_hook_leaves_behind_is_not_waited_for_and_a_timeout_ends_the_whole_grou
     );
     let left = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
-    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    // A killed process takes a moment to go.
+    let end = Instant::now() + Duration::from_secs(10);
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+    while !stat().is_empty() && !stat().contains(") Z ") {
+        assert!(Instant::now() < end, "{}", stat());
+        std::thread::yield_now();
+    }
 }
 
 /// Nobody reads the errors or the report any more: the status must still say what happened.
@@ -419,4 +424,25 @@ fn a_workload_that_is_missing_is_told_even_when_nobody_listens() {
     stage.report = std::io::pipe().unwrap().0;
     stage.gate.take().unwrap().write_all(&[1]).unwrap();
     assert_eq!(stage.exit_code(), last_stage::NOT_FOUND);
+}
+
+#[test]
+fn the_workloads_own_descriptors_are_none_of_a_hooks() {
+    let file = std::env::temp_dir().join(format!("nucleus-hook-fds-{}", std::process::id()));
+    let state = state();
+    let (passed, output) = std::io::pipe().unwrap();
+    let list = [hook(&format!("ls /proc/self/fd | tr '\\n' ' ' >{}", file.display()))];
+    let argv = [c"sh".to_owned(), c"-c".to_owned(), CString::new("echo passed >&9").unwrap()];
+    let hooks = Some(Hooks { list: &list, state: state.as_fd() });
+    let arguments = Arguments { hooks, ..Arguments::new(c"/bin/sh", &argv) };
+    let (process, _) = forked(&arguments.to_argv().unwrap(), || {
+        // SAFETY: puts the pipe at 9, which nobody owns here.
+        unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&output), 9) };
+        set_inheritable(state.as_fd())
+    });
+    drop(output);
+    assert_eq!(process.wait().unwrap(), Exit::Exited { code: 0 });
+    assert_eq!(std::io::read_to_string(passed).unwrap(), "passed\n");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "0 1 2 3 ");
+    std::fs::remove_file(file).unwrap();
 }

@@ -145,14 +145,16 @@ fn each_runs_in_its_namespaces_and_working_directory_with_clean_descriptors_and_
             let script = format!(
                 "{{ {look}; }} >$LOG/{point}; pwd >$LOG/{point}.cwd; umask >$LOG/{point}.umask; env | sort >$LOG/{point}.env; \
                  grep -E 'Sig(Blk|Ign)' /proc/self/status >$LOG/{point}.signals; \
-                 for fd in /proc/self/fd/*; do echo ${{fd##*/}}; done | sort -n | tr '\\n' ' ' >$LOG/{point}.fds"
+                 ls /proc/self/fd >$LOG/{point}.fds"
             );
             hooked = hooked.with(point, &script);
         }
-        // A descriptor that somebody leaked to us, and an ignored signal.
+        // A descriptor that somebody leaked to us, an ignored signal, a mask of our own.
         let leak = leaked_descriptor();
         // SAFETY: ignoring a signal installs no handler.
         unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
+        // SAFETY: sets a number.
+        unsafe { libc::umask(0o077) };
         assert_eq!(hooked.life().0.unwrap(), ExitStatus::Exited { code: 0 });
         drop(leak);
         let own = |kind| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string() + "\n";
@@ -168,9 +170,8 @@ fn each_runs_in_its_namespaces_and_working_directory_with_clean_descriptors_and_
             if point == "createContainer" {
                 continue;
             }
-            let fds = hooked.read(&format!("{point}.fds"));
-            // 3 is the directory that the shell itself reads.
-            assert!(fds.starts_with("0 1 2") && !fds.contains(" 4"), "{point}: {fds}");
+            // 3 is the directory that ls itself reads.
+            assert_eq!(hooked.read(&format!("{point}.fds")), "0\n1\n2\n3\n", "{point}");
             assert!(!hooked.read(&format!("{point}.signals")).contains(['1', '2', '4', '8']), "{point}");
             assert_eq!(hooked.read(&format!("{point}.umask")), "0022\n", "{point}");
             let env = hooked.read(&format!("{point}.env"));
@@ -211,7 +212,8 @@ fn a_failing_hook_stops_the_container_and_the_rest_is_cleaned_up() {
             check_error(&error, &format!("hooks.{point}[1]: /bin/sh"), "status 3, and said: to the point");
             assert!(error.to_string().contains(point), "{error}");
             assert!(!hooked.log.join("third").exists(), "the rest of {point} is not called");
-            assert_eq!(hooked.log.join("workload").exists(), point == "poststart", "{point}");
+            // A poststart hook runs beside the workload, which may have come to nothing yet.
+            assert!(point == "poststart" || !hooked.log.join("workload").exists(), "{point}");
             assert_eq!(done, Done::default());
             assert!(hooked.log.join("poststop").exists(), "after {point}");
             let state = client().state(&hooked.bundle.request()).unwrap();
@@ -274,12 +276,22 @@ fn a_hook_that_hangs_is_killed_with_its_group_and_named() {
             );
             // In the container its id is another one, and the end of the container ends it too.
             if point == "createRuntime" {
-                let stat = format!("/proc/{}/stat", hooked.read("left").trim());
-                let stat = fs::read_to_string(stat).unwrap_or_default();
-                assert!(stat.is_empty() || stat.contains(") Z "), "the whole group is killed: {stat}");
+                assert!(is_gone(hooked.read("left").trim()), "the whole group is killed");
             }
         }
     });
+}
+
+/// A killed process takes a moment to go; one that was not killed would sleep for a quarter of an hour.
+fn is_gone(process: &str) -> bool {
+    (0..1000).any(|_| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let gone = stat.is_empty() || stat.contains(") Z ");
+        if !gone {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        gone
+    })
 }
 
 #[test]
