@@ -10,8 +10,9 @@ use crate::config::Point;
 use crate::died::died;
 use crate::fault::OrFail;
 use crate::gate::{self, Message, Word};
-use crate::hooks::Moment;
+use crate::hooks::{Callbacks, Moment};
 use crate::record::Record;
+use crate::seccomp::Agent;
 
 /// What came through the gate until it was closed from inside.
 #[derive(Default)]
@@ -27,14 +28,31 @@ pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> R
     gate::tell(&speaking, Word::Go, &[])?;
     let mut heard = Heard::default();
     while let Some((message, descriptors)) = gate::receive(gate)? {
-        if let Message::Mounted = message {
-            heard.call_hooks(request)?;
-            gate::tell(&speaking, Word::Pivot, &[])?;
-        } else {
-            heard.take(message, descriptors)?;
+        match message {
+            Message::Mounted => {
+                heard.call_hooks(request)?;
+                gate::tell(&speaking, Word::Pivot, &[])?;
+            }
+            Message::Listener { number, agent } => {
+                heard.introduce(&agent, number, request)?;
+                gate::tell(&speaking, Word::Listened, &[])?;
+            }
+            other => heard.take(other, descriptors)?,
         }
     }
     heard.reply(request)
+}
+
+/// What hooks and agents are told stands in the record, when there are any.
+fn callbacks(request: &CreateRequest) -> Result<Callbacks> {
+    let record = Record::read(&request.directory)?;
+    record.and_then(|record| record.callbacks).ok_or_else(|| {
+        Error::new(ErrorCode::RecordUnreadable, "find the hooks in the backend's record").on(&request.id)
+    })
+}
+
+fn no_process() -> Error {
+    Error::new(ErrorCode::Protocol, "take the container's process from the gate")
 }
 
 /// All is built; with the terminal's outer side, if there is one.
@@ -47,13 +65,11 @@ impl Heard {
         let mut descriptors = descriptors.into_iter();
         match message {
             Message::Process { pid, warnings } => {
-                let missing =
-                    || Error::new(ErrorCode::Protocol, "take the container's process from the gate");
-                let pidfd = PidFd::from(descriptors.next().ok_or_else(missing)?);
+                let pidfd = PidFd::from(descriptors.next().ok_or_else(no_process)?);
                 self.warnings = warnings;
-                self.process = Some((pid, pidfd, descriptors.next().ok_or_else(missing)?));
+                self.process = Some((pid, pidfd, descriptors.next().ok_or_else(no_process)?));
             }
-            Message::Mounted => {}
+            Message::Mounted | Message::Listener { .. } => {}
             Message::Ready => self.ready = Some(Ready { console: descriptors.next() }),
             Message::Failed(error) => {
                 self.reap();
@@ -65,13 +81,20 @@ impl Heard {
 
     /// prestart before createRuntime (config.md, "`Prestart` Hooks").
     fn call_hooks(&self, request: &CreateRequest) -> Result<()> {
-        let callbacks = Record::read(&request.directory)?.and_then(|record| record.callbacks);
-        let pid = self.process.as_ref().map(|(pid, ..)| *pid);
-        let moment = Moment { status: Status::Creating, pid };
-        let points = [Point::Prestart, Point::CreateRuntime];
-        callbacks.map_or(Ok(()), |callbacks| {
-            points.into_iter().try_for_each(|point| callbacks.call(point, moment))
-        })
+        let callbacks = callbacks(request)?;
+        [Point::Prestart, Point::CreateRuntime]
+            .into_iter()
+            .try_for_each(|point| callbacks.call(point, self.moment()))
+    }
+
+    fn introduce(&self, agent: &Agent, number: i32, request: &CreateRequest) -> Result<()> {
+        let subject = callbacks(request)?.subject;
+        let (pid, pidfd, _) = self.process.as_ref().ok_or_else(no_process)?;
+        agent.introduce(pidfd, *pid, number, subject.at(self.moment()))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { status: Status::Creating, pid: self.process.as_ref().map(|(pid, ..)| *pid) }
     }
 
     /// The failed process is about to end. That it may be the child of another process is none of our concern here.
@@ -84,9 +107,7 @@ impl Heard {
         let Some(Ready { console }) = self.ready.take() else {
             return Err(died("build the container", &request.id, self.reap()));
         };
-        let Some((pid, pidfd, failure)) = self.process.take() else {
-            return Err(Error::new(ErrorCode::Protocol, "take the container's process from the gate"));
-        };
+        let (pid, pidfd, failure) = self.process.take().ok_or_else(no_process)?;
         let document = CreateReply {
             pid: Some(pid),
             wait: 0,

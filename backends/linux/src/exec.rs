@@ -23,7 +23,7 @@ use crate::cgroups::{self, Entrance};
 use crate::config::Execution;
 use crate::died::died;
 use crate::fault::{OrFail, system};
-use crate::gate::{self, Message};
+use crate::gate::{self, Message, Word};
 use crate::joining::ForTheChild;
 use crate::unfinished::Unfinished;
 use crate::workload::Given;
@@ -63,7 +63,7 @@ fn execute(
     drop(inside);
     let (outer, inner) = gates.both();
     drop(inner);
-    let console = listen(&outer, child.get(), request)?;
+    let console = listen(&outer, child.get(), container, request)?;
     Ok(reply(child.finish(), failure.into(), console, execution.warnings.clone()))
 }
 
@@ -110,11 +110,20 @@ fn clone_failed(error: &std::io::Error, container: &Container, request: &ExecReq
 }
 
 /// Until the exec of the last stage closes the gate. Returns the terminal's outer side.
-fn listen(gate: &Socket, child: &Child, request: &ExecRequest) -> Result<Option<OwnedFd>> {
+fn listen(
+    gate: &Socket,
+    child: &Child,
+    container: &Container,
+    request: &ExecRequest,
+) -> Result<Option<OwnedFd>> {
     let mut ready = None;
     while let Some((message, descriptors)) = gate::receive(gate.as_fd())? {
         match message {
             Message::Ready => ready = Some(descriptors.into_iter().next()),
+            Message::Listener { number, agent } => {
+                container.introduce(child, &agent, number)?;
+                gate::tell(gate, Word::Listened, &[])?;
+            }
             Message::Failed(error) => return Err(error),
             Message::Process { .. } | Message::Mounted => {
                 return Err(Error::new(ErrorCode::Protocol, "understand the message at the gate"));

@@ -11,6 +11,7 @@ use nucleus_sys::socket::{Received, Socket};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::OrFail;
+use crate::seccomp::Agent;
 
 /// Both ends of the gate, on both sides of a clone: each side keeps its own. The child's copy of the outer end would keep
 /// the gate open for ever.
@@ -52,6 +53,8 @@ pub(crate) enum Word {
     Go,
     /// The runtime's hooks have been called: exchange the root.
     Pivot,
+    /// The agent has the listener of the system call filter.
+    Listened,
 }
 
 impl Word {
@@ -62,6 +65,7 @@ impl Word {
             Self::Enter => b"e",
             Self::Go => b"g",
             Self::Pivot => b"p",
+            Self::Listened => b"l",
         }
     }
 }
@@ -76,6 +80,9 @@ pub(crate) enum Message {
     Mounted,
     /// All is built; with the terminal's outer side if there is one. The exec of the last stage closes the socket.
     Ready,
+    /// The system call filter is loaded, and the sender waits for its agent to get the listener: descriptor `number` of
+    /// the sender's.
+    Listener { number: i32, agent: Agent },
     /// A step failed.
     Failed(Error),
 }
@@ -97,11 +104,15 @@ pub(crate) fn hear(gate: &Socket, word: Word) -> Result<Option<Vec<OwnedFd>>> {
     }
 }
 
+/// A message as it goes through the gate.
+pub(crate) fn encode(message: &Message) -> Result<Vec<u8>> {
+    serde_json::to_vec(message)
+        .map_err(|error| Error::new(ErrorCode::Protocol, "write a message").because(error))
+}
+
 /// Sends a message out.
 pub(crate) fn send(gate: &Socket, message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
-    let bytes = serde_json::to_vec(message)
-        .map_err(|error| Error::new(ErrorCode::Protocol, "write a message").because(error))?;
-    gate.send(&bytes, descriptors).or_fail("answer through the gate", "the gate")
+    gate.send(&encode(message)?, descriptors).or_fail("answer through the gate", "the gate")
 }
 
 /// Receives a message; `None` when the inner end is closed.

@@ -62,7 +62,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
 }
 
-/// `None` without hooks: then nothing of it costs anything.
+/// `None` without hooks and without an agent: then nothing of it costs anything.
 fn callbacks(configuration: &Configuration, request: &SandboxRequest) -> Option<Callbacks> {
     let subject = || Subject {
         oci_version: configuration.oci_version.clone(),
@@ -71,7 +71,8 @@ fn callbacks(configuration: &Configuration, request: &SandboxRequest) -> Option<
         annotations: configuration.annotations.clone(),
     };
     let hooks = &configuration.hooks;
-    (!hooks.are_none()).then(|| Callbacks { hooks: hooks.clone(), subject: subject() })
+    let has_agent = configuration.seccomp.as_ref().is_some_and(|program| program.agent.is_some());
+    (has_agent || !hooks.are_none()).then(|| Callbacks { hooks: hooks.clone(), subject: subject() })
 }
 
 fn started(callbacks: Option<&Callbacks>, request: &SandboxRequest) -> Result<Option<OwnedFd>> {

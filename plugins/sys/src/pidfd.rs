@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_getfd, pidfd_open, waitid,
+};
 
 use crate::signal::Signal;
 use crate::syscall::check;
@@ -54,6 +56,12 @@ impl PidFd {
             Err(Errno::INVAL | Errno::NOENT) => Err(Errno::SRCH.into()),
             result => Ok(Self(result?)),
         }
+    }
+
+    /// Takes a copy of the process's descriptor `number` (`pidfd_getfd(2)`), close-on-exec. EBADF if it has none of this
+    /// number; EPERM without the right to attach to it, ptrace(2).
+    pub fn get(&self, number: i32) -> io::Result<OwnedFd> {
+        Ok(pidfd_getfd(&self.0, number, PidfdGetfdFlags::empty())?)
     }
 
     /// Sends a signal; ESRCH if the process is over and reaped.
@@ -133,6 +141,18 @@ mod tests {
         let killed = Exit::Signalled { signal: 9, core_dumped: false };
         assert_eq!(spawned("kill -9 $$").wait().unwrap(), killed);
         assert_eq!(killed.shell_status(), 137);
+    }
+
+    #[test]
+    fn a_descriptor_of_it_is_taken_as_a_copy() {
+        let sleeper = spawned("exec 7</etc/passwd; kill -STOP $$");
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(sleeper.as_fd()), options).unwrap();
+        let taken = std::fs::File::from(sleeper.get(7).unwrap());
+        assert!(std::io::read_to_string(taken).unwrap().contains("root:"));
+        assert_eq!(sleeper.get(8).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        sleeper.send_signal(Signal::KILL).unwrap();
+        sleeper.wait().unwrap();
     }
 
     #[test]

@@ -39,6 +39,16 @@ pub fn knows_action(action: u32) -> bool {
     unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAILABLE, 0, &raw const action) == 0 }
 }
 
+/// Whether the running kernel knows all of these `SECCOMP_FILTER_FLAG_*`.
+pub fn knows_flag(flags: c_ulong) -> bool {
+    let none = std::ptr::null::<sock_fprog>();
+    // The kernel looks at the flags before it looks for the program: EFAULT if it knows them (seccomp(2)).
+    // SAFETY: a null program is never read.
+    let refused =
+        check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, none) });
+    refused.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +87,7 @@ mod tests {
         });
         assert!(knows_action(libc::SECCOMP_RET_ERRNO));
         assert!(!knows_action(0x1234_0000));
+        assert!(knows_flag(0) && knows_flag(libc::SECCOMP_FILTER_FLAG_LOG));
+        assert!(!knows_flag(1 << 30));
     }
 }

@@ -183,9 +183,6 @@ fn hostname(field: &str, text: Option<&str>, namespaces: &Namespaces) -> Result<
 fn filter(linux: &Linux<'_>, warnings: &mut Vec<String>) -> Result<Option<Program>> {
     let Some(profile) = &linux.seccomp else { return Ok(None) };
     let program = seccomp::compile(profile)?;
-    if program.wants_listener() {
-        return Err(unsupported("linux.seccomp", "SCMP_ACT_NOTIFY has nobody to notify"));
-    }
     let unknown = program.unknown_names.iter();
     warnings.extend(unknown.map(|name| format!("config.json: linux.seccomp: `{name}` is no system call")));
     Ok(Some(program))

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
-use nucleus_abi::{Error, ErrorCode, ExecRequest, Process, Result, WhenPaused};
+use nucleus_abi::{Error, ErrorCode, ExecRequest, Process, Result, Status, WhenPaused};
 use nucleus_sys::Pid;
+use nucleus_sys::clone::Child;
 use nucleus_sys::namespace::{self, Namespace, NamespaceSet};
 use nucleus_sys::pidfd::PidFd;
 use nucleus_sys::procfs::{ProcBase, ProcFs};
 
 use super::STEP;
 use crate::fault::OrFail;
+use crate::hooks::{Moment, Subject};
 use crate::joining::Target;
 use crate::record::Record;
+use crate::seccomp::Agent;
 use crate::{cgroups, identity};
 
 /// A container whose first process has not ended.
@@ -21,6 +24,8 @@ pub(super) struct Container {
     first: PidFd,
     /// Its groups, one for each hierarchy.
     pub(super) groups: Vec<PathBuf>,
+    /// What an agent is told, where the filter asks one.
+    subject: Option<Subject>,
 }
 
 impl Container {
@@ -36,7 +41,8 @@ impl Container {
         if request.when_paused == WhenPaused::Refuse && cgroups::is_frozen(&record.cgroups)? {
             return Err(wrong("it is paused").hint("resume it first"));
         }
-        Ok(Self { process: record.process, first, groups: record.cgroups })
+        let subject = record.callbacks.map(|callbacks| callbacks.subject);
+        Ok(Self { process: record.process, first, groups: record.cgroups, subject })
     }
 
     fn base(&self) -> ProcBase {
@@ -79,6 +85,16 @@ impl Container {
         let file =
             namespace::open(proc, self.base(), kind).or_fail("open a namespace of the container", &path)?;
         Ok(Target { kind, file, path: path.into() })
+    }
+
+    /// Gives the listener of a process's filter to the agent.
+    pub(super) fn introduce(&self, child: &Child, agent: &Agent, number: i32) -> Result<()> {
+        let subject = self.subject.as_ref().ok_or_else(|| {
+            Error::new(ErrorCode::RecordUnreadable, "find the seccomp agent in the backend's record")
+        })?;
+        let moment = Moment { status: Status::Running, pid: Some(self.process.pid) };
+        let pid = child.pid.as_raw_nonzero().get().cast_unsigned();
+        agent.introduce(&child.pidfd, pid, number, subject.at(moment))
     }
 
     fn ended(&self) -> Error {

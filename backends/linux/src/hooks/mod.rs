@@ -26,9 +26,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Hook, Hooks, Point};
 use crate::fault::{OrFail, explain};
-pub(crate) use state::Subject;
+pub(crate) use state::{State, Subject};
 
-/// The hooks of a container and what they are told about it: remembered from `sandbox` to `delete`.
+/// The hooks of a container, and what they and the seccomp agent are told about it: remembered from `sandbox` to
+/// `delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Callbacks {
     pub(crate) hooks: Hooks,

@@ -33,6 +33,13 @@ pub(crate) struct State<'a> {
     pid: Option<u32>,
 }
 
+impl<'a> State<'a> {
+    /// The version of the specification that it speaks.
+    pub(crate) fn oci_version(&self) -> &'a str {
+        &self.subject.oci_version
+    }
+}
+
 impl Subject {
     /// The document at a moment.
     pub(crate) fn at(&self, moment: Moment) -> State<'_> {

@@ -4,6 +4,7 @@
 //! to the plan. docs/seccomp.md says how a profile is read where the specification is silent.
 
 mod abi;
+mod agent;
 mod assembler;
 mod codegen;
 mod condition;
@@ -17,11 +18,15 @@ mod syscalls;
 mod tests;
 mod verdict;
 
+use std::path::PathBuf;
+
 use libc::c_ulong;
 use nucleus_abi::Result;
 
 use crate::config::document::{Action, Flag, Seccomp};
+use crate::fault::invalid;
 use abi::Abi;
+pub use agent::Agent;
 use policy::Policy;
 pub use program::{MAX_INSTRUCTIONS, Program};
 
@@ -37,14 +42,34 @@ pub fn compile(profile: &Seccomp<'_>) -> Result<Program> {
 fn compile_for(native: Abi, profile: &Seccomp<'_>) -> Result<Program> {
     let policy = Policy::new(profile, native)?;
     let instructions = codegen::instructions(&policy)?;
-    Ok(Program { instructions, flags: flags(profile), unknown_names: policy.unknown_names })
+    let (flags, agent) = (flags(profile), agent(profile)?);
+    Ok(Program { instructions, flags, agent, unknown_names: policy.unknown_names })
+}
+
+/// The agent, where there is something to ask it; without that `listenerPath` is ignored (config-linux.md, "Seccomp").
+fn agent(profile: &Seccomp<'_>) -> Result<Option<Agent>> {
+    let metadata = profile.listener_metadata.as_ref().map(ToString::to_string);
+    let Some(path) = &profile.listener_path else {
+        return match metadata {
+            Some(_) => Err(invalid("linux.seccomp.listenerMetadata", "`listenerPath` is missing")),
+            None => Ok(None),
+        };
+    };
+    if !path.starts_with('/') {
+        return Err(invalid("linux.seccomp.listenerPath", format!("{path} is not an absolute path")));
+    }
+    let agent = Agent { path: PathBuf::from(&**path), metadata };
+    Ok(notifies(profile).then_some(agent))
+}
+
+fn notifies(profile: &Seccomp<'_>) -> bool {
+    profile.syscalls.iter().any(|rule| rule.action == Action::Notify)
 }
 
 /// The flags as the kernel takes them together.
 fn flags(profile: &Seccomp<'_>) -> c_ulong {
     let asked = profile.flags.iter().fold(0, |all, flag| all | bit(*flag));
-    let notifies = profile.syscalls.iter().any(|rule| rule.action == Action::Notify);
-    if !notifies {
+    if !notifies(profile) {
         // The flag speaks of waiting for an agent: EINVAL where there is none.
         return asked & !libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     }
@@ -54,11 +79,18 @@ fn flags(profile: &Seccomp<'_>) -> c_ulong {
     asked | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | esrch
 }
 
+/// Every flag of the specification, with its name and the kernel's bit.
+const FLAGS: [(Flag, &str, c_ulong); 4] = [
+    (Flag::Tsync, "SECCOMP_FILTER_FLAG_TSYNC", libc::SECCOMP_FILTER_FLAG_TSYNC),
+    (Flag::Log, "SECCOMP_FILTER_FLAG_LOG", libc::SECCOMP_FILTER_FLAG_LOG),
+    (Flag::SpecAllow, "SECCOMP_FILTER_FLAG_SPEC_ALLOW", libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW),
+    (
+        Flag::WaitKillableRecv,
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+    ),
+];
+
 fn bit(flag: Flag) -> c_ulong {
-    match flag {
-        Flag::Log => libc::SECCOMP_FILTER_FLAG_LOG,
-        Flag::Tsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
-        Flag::SpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-        Flag::WaitKillableRecv => libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-    }
+    FLAGS.iter().filter(|(known, ..)| *known == flag).fold(0, |bits, (.., bit)| bits | bit)
 }

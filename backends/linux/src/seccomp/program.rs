@@ -2,6 +2,8 @@
 
 use libc::{c_ulong, sock_filter};
 
+use super::{Agent, FLAGS};
+
 /// Instructions that the kernel accepts at most (`BPF_MAXINSNS`).
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
@@ -13,6 +15,8 @@ pub struct Program {
     /// `SECCOMP_FILTER_FLAG_*` as the profile asks. With `SCMP_ACT_NOTIFY` in it,
     /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` is among them: loading then returns the listener's descriptor.
     pub flags: c_ulong,
+    /// Who answers `SCMP_ACT_NOTIFY`.
+    pub agent: Option<Agent>,
     /// Names that no Linux known to this release has. The runtime specification has them ignored: they warn.
     pub unknown_names: Vec<String>,
 }
@@ -23,8 +27,9 @@ impl Program {
         &self.instructions
     }
 
-    /// Whether loading returns a descriptor for `SCMP_ACT_NOTIFY`.
-    pub fn wants_listener(&self) -> bool {
-        self.flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0
+    /// Those of its flags that the running kernel does not know.
+    pub(crate) fn unknown_flags(&self) -> Vec<&'static str> {
+        let asked = FLAGS.into_iter().filter(|(.., bit)| self.flags & bit != 0);
+        asked.filter(|(.., bit)| !nucleus_sys::seccomp::knows_flag(*bit)).map(|(_, name, _)| name).collect()
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::abi::{Abi, X32_BIT};
 use super::interpreter::{Call, run};
-use super::{MAX_INSTRUCTIONS, Program, compile_for, syscalls};
+use super::{Agent, MAX_INSTRUCTIONS, Program, compile_for, syscalls};
 use crate::config::document::{Action, Architecture, Argument, Operator as Op, Seccomp, Syscall};
 
 const X86_64: u32 = 0xc000_003e;
@@ -175,7 +175,8 @@ fn flags_and_the_listener_are_handed_over() {
         "syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}"#;
     let program = compiled(&serde_json::from_str(json).unwrap());
     assert_eq!(program.flags, 0b10_1010);
-    assert!(program.wants_listener());
+    let agent = Agent { path: "/run/agent.sock".into(), metadata: None };
+    assert_eq!(program.agent, Some(agent));
     let with = |flags: &str, action: &str| {
         let json = format!(
             r#"{{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/a","flags":[{flags}],
@@ -188,6 +189,16 @@ fn flags_and_the_listener_are_handed_over() {
     assert_eq!(with(r#""SECCOMP_FILTER_FLAG_TSYNC""#, "SCMP_ACT_LOG"), 1);
     assert_eq!(with(r#""SECCOMP_FILTER_FLAG_TSYNC""#, "SCMP_ACT_NOTIFY"), 0b1_1001);
     assert_eq!(verdict(&program, X86_64, number("mkdir", Abi::X86_64), [0; 6]), 0x7fc0_0000);
+}
+
+#[test]
+fn an_agent_that_nobody_asks_is_ignored() {
+    let mut profile = profile(Action::Allow, vec![rule(&["mkdir"], Action::Log, vec![])]);
+    profile.listener_path = Some("/run/agent.sock".into());
+    profile.listener_metadata = Some("who".into());
+    assert_eq!(compiled(&profile).agent, None);
+    profile.syscalls[0].action = Action::Notify;
+    assert_eq!(compiled(&profile).agent.unwrap().metadata.as_deref(), Some("who"));
 }
 
 #[test]

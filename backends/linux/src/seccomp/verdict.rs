@@ -17,9 +17,15 @@ impl Verdict {
     /// "There is no such call", as a kernel without it answers.
     pub(super) const ENOSYS: Self = Self(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs());
 
-    /// The verdict of `action`. ERRNO and TRACE carry `data`, which is EPERM where the profile gives none
-    /// (runtime specification, `errnoRet`).
+    /// The verdict of `action`. ERRNO and TRACE carry `data`, which is EPERM where the profile gives none; the others
+    /// must not have it (runtime specification, `errnoRet`).
     pub(super) fn of(action: Action, data: Option<u32>) -> Result<Self> {
+        if data.is_some() && !matches!(action, Action::Errno | Action::Trace) {
+            return Err(Error::new(ErrorCode::ConfigInvalid, "compile the seccomp profile")
+                .on("errnoRet")
+                .because("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE return a number")
+                .hint("remove `errnoRet` beside the other actions"));
+        }
         let data = data.unwrap_or(libc::EPERM.unsigned_abs());
         Ok(Self(match action {
             Action::Kill | Action::KillThread => libc::SECCOMP_RET_KILL_THREAD,

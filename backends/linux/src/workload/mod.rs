@@ -2,6 +2,7 @@
 //! container's first process and each that is executed in it later go this way.
 
 mod command;
+mod filter;
 mod landlock;
 mod rights;
 pub(crate) mod stdio;
@@ -84,8 +85,7 @@ impl Handover<'_> {
         lasting.leave_nothing_else(given)?;
         gate::send(gate, &Message::Ready, lasting.console.as_ref().map(AsFd::as_fd).as_slice())?;
         if let Some(program) = seccomp {
-            nucleus_sys::seccomp::load(program.filter(), program.flags)
-                .or_fail("load the system call filter", "seccomp")?;
+            filter::load(program, gate)?;
         }
         if wanted.escalation == Escalation::Allowed {
             rights::settle(wanted, permitted)?;

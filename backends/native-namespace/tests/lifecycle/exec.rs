@@ -15,13 +15,13 @@ use serde_json::{Value, json, value::to_raw_value};
 use crate::harness::{Bundle, Container, Outcome, alone, client, exists};
 
 /// A container that runs until its input ends.
-struct Running<'b> {
-    container: Container<'b>,
+pub(crate) struct Running<'b> {
+    pub(crate) container: Container<'b>,
     input: PipeWriter,
 }
 
 impl Bundle {
-    fn running(&self) -> Running<'_> {
+    pub(crate) fn running(&self) -> Running<'_> {
         let (input, writer) = std::io::pipe().unwrap();
         let null = null();
         let container = self.create([input.as_fd(), null.as_fd(), null.as_fd()]).unwrap();
@@ -133,7 +133,7 @@ fn run_process(bundle: &Bundle, process: &Value) -> Outcome {
     Outcome { status: wait(bundle, &executed), stdout, stderr }
 }
 
-fn run(bundle: &Bundle, script: &str) -> Outcome {
+pub(crate) fn run(bundle: &Bundle, script: &str) -> Outcome {
     run_process(bundle, &process(bundle, script))
 }
 

@@ -9,3 +9,4 @@ mod joining;
 mod life;
 mod mounts;
 mod propagation;
+mod seccomp;
