@@ -2,7 +2,7 @@
 //!
 //! The process that loads the filter cannot hand the listener over itself: every call by which it could might wait for
 //! the agent already. It tells its number by write(2), the one call that may therefore not be notified, and waits; the
-//! parent takes the descriptor (pidfd_getfd(2)) and gives it to the agent.
+//! parent takes the descriptor (`pidfd_getfd(2)`) and gives it to the agent.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
