@@ -20,7 +20,7 @@ use crate::output::{Failure, warn};
 /// Starts the log where one is asked for; otherwise logging costs nothing.
 pub(crate) fn start(invocation: &Invocation) {
     let Some(path) = &invocation.log else { return };
-    let file = match open(path, invocation.reserved) {
+    let file = match open(path, invocation.reserved()) {
         Ok(file) => file,
         Err(error) => return warn(&format!("no log is written: {}: {error}", path.display())),
     };

@@ -27,7 +27,13 @@ fn main() -> ExitCode {
             return output::usage(&usage, format, statuses);
         }
     };
-    let invocation = arguments::Invocation::of(&matches);
+    let invocation = match arguments::Invocation::of(&matches) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            let (format, statuses) = (arguments::error_format_of(&words), arguments::statuses_of(&words));
+            return output::report(&error.into(), format, statuses);
+        }
+    };
     log::start(&invocation);
     match verbs::dispatch(&invocation, &matches) {
         Ok(status) => ExitCode::from(status),

@@ -14,6 +14,7 @@ pub(crate) mod pause;
 pub(crate) mod profile;
 pub(crate) mod ps;
 pub(crate) mod run;
+pub(crate) mod spec;
 pub(crate) mod update;
 
 use std::ffi::OsString;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use crate::verbs::{Statuses, VERBS};
-use nucleus_core::lifecycle::{CgroupDriver, StateRoot};
+use nucleus_core::lifecycle::{Activation, CgroupDriver, StateRoot};
 
 /// How errors are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,20 +53,25 @@ pub(crate) struct Invocation {
     pub debug: bool,
     /// `--systemd-cgroup`.
     pub cgroups: CgroupDriver,
-    /// `--preserve-fds`: so many descriptors from 3 on are the workload's.
-    pub reserved: u16,
+    /// What a service manager opened for the workload.
+    pub activation: Activation,
+    /// `--preserve-fds`: so many descriptors behind those are the workload's too.
+    pub preserved: u16,
     /// The statuses of the verb that was typed.
     pub statuses: Statuses,
 }
 
 impl Invocation {
     /// Reads the global options.
-    pub(crate) fn of(matches: &ArgMatches) -> Self {
+    ///
+    /// # Errors
+    /// `invalid-argument` for variables of a service manager that make no sense.
+    pub(crate) fn of(matches: &ArgMatches) -> nucleus_abi::Result<Self> {
         let format = |name: &str| match matches.get_one::<String>(name).map(String::as_str) {
             Some("json") => ErrorFormat::Json,
             _ => ErrorFormat::Text,
         };
-        Self {
+        Ok(Self {
             root: matches.get_one::<PathBuf>("root").map_or_else(default_root, StateRoot::at),
             profile: matches.get_one::<String>("profile").cloned(),
             program: program(),
@@ -78,9 +84,15 @@ impl Invocation {
             } else {
                 CgroupDriver::Cgroupfs
             },
-            reserved: matches.subcommand().map_or(0, |(_, matches)| reserved(matches)),
+            activation: Activation::of_this_process()?,
+            preserved: matches.subcommand().map_or(0, |(_, matches)| preserved(matches)),
             statuses: Statuses::of_verb(matches.subcommand_name().unwrap_or_default()),
-        }
+        })
+    }
+
+    /// How many descriptors from 3 on are the workload's.
+    pub(crate) fn reserved(&self) -> u16 {
+        self.activation.descriptors.saturating_add(self.preserved)
     }
 }
 
@@ -90,7 +102,7 @@ fn program() -> String {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
 }
 
-fn reserved(matches: &ArgMatches) -> u16 {
+fn preserved(matches: &ArgMatches) -> u16 {
     matches.try_get_one::<u16>("preserve-fds").ok().flatten().copied().unwrap_or_default()
 }
 

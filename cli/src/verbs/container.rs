@@ -1,11 +1,13 @@
 //! What the verbs of the OCI reading have in common.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use nucleus_abi::Result;
 use nucleus_core::bundle::{Document, read};
-use nucleus_core::lifecycle::{Handed, Handles};
+use nucleus_core::lifecycle::notify::VARIABLE;
+use nucleus_core::lifecycle::{Audience, Handed, Handles, Keyring, Terms};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::{Request, SYSTEM_CONFIG, SystemConfig, load};
 
@@ -25,10 +27,10 @@ pub(super) fn handed(
         )
     })?;
     let Some(name) = profile(invocation, &document)? else {
-        return Ok(Handed::new(document, registry, invocation.cgroups)?);
+        return Ok(Handed::new(document, registry, terms(invocation, matches))?);
     };
     let loaded = load(&Request { profile: Some(&name), search: search(), ..Request::default() })?;
-    let handed = Handed::bounded(document, &loaded, registry, invocation.cgroups)?;
+    let handed = Handed::bounded(document, &loaded, registry, terms(invocation, matches))?;
     handed.warnings().iter().for_each(|warning| output::warn(warning));
     Ok(handed)
 }
@@ -44,13 +46,29 @@ fn profile(invocation: &Invocation, document: &Document) -> std::result::Result<
     Ok(annotated.or_else(|| system.handler(&invocation.program)))
 }
 
+/// What was said of the container outside of its bundle.
+fn terms(invocation: &Invocation, matches: &ArgMatches) -> Terms {
+    Terms {
+        cgroups: invocation.cgroups,
+        keyring: if matches.get_flag("no-new-keyring") { Keyring::Callers } else { Keyring::Own },
+        environment: invocation.activation.environment.clone(),
+        audience: notify_socket().map_or(Audience::Nobody, |_| Audience::Manager),
+    }
+}
+
+/// The socket of the service manager that started nucleus.
+pub(super) fn notify_socket() -> Option<OsString> {
+    std::env::var_os(VARIABLE).filter(|path| !path.is_empty())
+}
+
 /// What the caller wants to hold of the container, and gives to it.
 pub(super) fn handles(invocation: &Invocation, matches: &ArgMatches) -> Result<Handles> {
     Ok(Handles {
-        extra: Handles::inherited(invocation.reserved)?,
+        extra: Handles::inherited(invocation.reserved())?,
         console_socket: path(matches, "console-socket"),
         pidfd_socket: path(matches, "pidfd-socket"),
         pid_file: path(matches, "pid-file"),
+        notify: notify_socket(),
     })
 }
 

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod events;
 mod explain;
+mod features;
 mod gc;
 mod kill;
 mod list;
@@ -13,6 +14,7 @@ mod pause;
 mod profile;
 mod ps;
 mod run;
+mod spec;
 mod start;
 mod state;
 mod update;
@@ -144,6 +146,20 @@ pub(crate) const VERBS: &[Verb] = &[
         arguments: arguments::events::arguments,
         statuses: Statuses::Plain,
         act: events::events,
+    },
+    Verb {
+        name: "features",
+        about: "Print as JSON what of the runtime specification is implemented",
+        arguments: |command| command,
+        statuses: Statuses::Plain,
+        act: features::features,
+    },
+    Verb {
+        name: "spec",
+        about: "Write a config.json to begin with",
+        arguments: arguments::spec::arguments,
+        statuses: Statuses::Plain,
+        act: spec::spec,
     },
     Verb {
         name: "explain",

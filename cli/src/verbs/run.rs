@@ -47,7 +47,7 @@ fn run_bundle(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failu
     if matches.get_flag("detach") {
         handles.check_terminal(source.document().terminal)?;
         lifecycle::create(&source, &id, root, &registry, &handles, &output::warn)?;
-        lifecycle::start(&id, root, &registry, &output::warn)?;
+        lifecycle::start(&id, root, &registry, handles.notify.as_deref(), &output::warn)?;
         return Ok(0);
     }
     handles.refuse_console_socket()?;

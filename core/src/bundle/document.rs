@@ -10,6 +10,7 @@ use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::{Mode, OFlags};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 const FILE: &str = "config.json";
@@ -36,6 +37,36 @@ pub struct Document {
     pub terminal: Terminal,
     /// `linux.cgroupsPath`, where it says something.
     pub cgroups_path: Option<String>,
+}
+
+impl Document {
+    /// The document, with more variables and mounts than it has. Without any it is the text that was read.
+    ///
+    /// # Errors
+    /// `config-invalid` where `process.env` or `mounts` is no list.
+    pub fn with(&self, environment: &[String], mounts: Vec<Value>) -> Result<Box<RawValue>> {
+        if environment.is_empty() && mounts.is_empty() {
+            return Ok(self.json.clone());
+        }
+        let path = self.bundle.join(FILE);
+        let mut document: Value =
+            serde_json::from_str(self.json.get()).map_err(|error| invalid(&path, error))?;
+        let no_list = |field| invalid(&path, format!("{field}: it is no list"));
+        let environment = environment.iter().cloned().map(Value::from).collect();
+        append(document.get_mut("process"), "env", environment).ok_or_else(|| no_list("process.env"))?;
+        append(Some(&mut document), "mounts", mounts).ok_or_else(|| no_list("mounts"))?;
+        serde_json::value::to_raw_value(&document).map_err(|error| invalid(&path, error))
+    }
+}
+
+/// Appends to a list of an object, which is made where it is missing; `None` for what is none.
+fn append(object: Option<&mut Value>, key: &str, more: Vec<Value>) -> Option<()> {
+    let list = object?.as_object_mut()?.entry(key).or_insert(Value::Null);
+    if list.is_null() {
+        *list = Value::Array(Vec::new());
+    }
+    list.as_array_mut()?.extend(more);
+    Some(())
 }
 
 /// Whether the workload gets a terminal of its own.
@@ -138,6 +169,8 @@ fn invalid(path: &Path, cause: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn bundle(name: &str, json: &str) -> PathBuf {
@@ -169,6 +202,21 @@ mod tests {
         let document = read(&path).unwrap();
         assert_eq!((document.oci_version.as_str(), document.cgroups_path), ("", None));
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_added_stands_behind_what_was_there() {
+        let path = bundle("more", r#"{"process": {"env": ["A=1"]}, "x": 1}"#);
+        let document = read(&path).unwrap();
+        assert_eq!(document.with(&[], Vec::new()).unwrap().get(), document.json.get());
+        let more = document.with(&["B=2".to_owned()], vec![json!({"destination": "/n"})]).unwrap();
+        let more: Value = serde_json::from_str(more.get()).unwrap();
+        let wanted = json!({"process": {"env": ["A=1", "B=2"]}, "x": 1, "mounts": [{"destination": "/n"}]});
+        assert_eq!(more, wanted);
+        std::fs::remove_dir_all(&path).unwrap();
+        let wrong = read(&bundle("wrong", r#"{"process": {}, "mounts": 7}"#)).unwrap();
+        assert!(wrong.with(&["B=2".to_owned()], Vec::new()).unwrap_err().to_string().contains("mounts"));
+        std::fs::remove_dir_all(wrong.bundle).unwrap();
     }
 
     #[test]

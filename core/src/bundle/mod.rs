@@ -8,7 +8,9 @@ mod mounts;
 mod provided;
 mod rootfs;
 mod skeleton;
+mod template;
 
 pub use config::OCI_VERSION;
 pub use document::{Document, Terminal, read};
 pub use materialise::{Bundle, materialise, preview};
+pub use template::{Caller, write_template};

@@ -1,5 +1,6 @@
 //! Standing by while a container runs in the foreground: signals go in, the terminal goes both ways.
 
+use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -8,6 +9,8 @@ use nucleus_sys::signal::{Signal, SignalFd, SignalSet, ignored, set_mask};
 use nucleus_sys::terminal::{RawMode, is_terminal, set_window_size, window_size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+
+use super::notify::Messenger;
 
 /// Signals that are not forwarded: those that cannot be caught, those that the kernel raises for a mistake of ours, and
 /// those by which a shell stops us and by which we learn of children.
@@ -30,6 +33,8 @@ const END_OF_INPUT: u8 = 4;
 #[derive(Debug)]
 pub(super) struct Foreground {
     signals: SignalFd,
+    /// By which the workload tells the service manager that it is ready, with its process id.
+    notify: OnceCell<(Messenger, u32)>,
 }
 
 /// The operator's side of the container's terminal. While it lives, the operator's own terminal is in raw mode.
@@ -58,9 +63,29 @@ impl Foreground {
         let take_over = || {
             let forwarded = forwarded(ignored()?);
             set_mask(forwarded)?;
-            Ok(Self { signals: SignalFd::new(forwarded)? })
+            Ok(Self { signals: SignalFd::new(forwarded)?, notify: OnceCell::new() })
         };
         take_over().map_err(|error: io::Error| failed("take over the signals", &error))
+    }
+
+    /// From now on, also passes on that the workload is ready.
+    pub(super) fn listen(&self, messenger: Messenger, pid: u32) {
+        // Called once.
+        let _ = self.notify.set((messenger, pid));
+    }
+
+    /// What to wait for beside the workload's end and the signals.
+    fn notify(&self) -> Option<PollFd<'_>> {
+        self.notify.get().map(|(messenger, _)| PollFd::new(messenger, PollFlags::IN))
+    }
+
+    /// A manager that cannot be told is no reason to end a workload that runs.
+    fn pass_on(&self) {
+        if let Some((messenger, pid)) = self.notify.get()
+            && let Err(error) = messenger.pass_on(*pid)
+        {
+            tracing::warn!(%error, "the service manager was not told");
+        }
     }
 
     /// Stands by until the workload has ended.
@@ -79,9 +104,15 @@ impl Foreground {
 
     fn without_terminal(&self, ended: BorrowedFd<'_>, forward: impl Fn(Signal)) -> io::Result<()> {
         loop {
-            let mut fds =
-                [PollFd::from_borrowed_fd(ended, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+            let mut fds = vec![
+                PollFd::from_borrowed_fd(ended, PollFlags::IN),
+                PollFd::new(&self.signals, PollFlags::IN),
+            ];
+            fds.extend(self.notify());
             wait(&mut fds, None)?;
+            if fds.get(2).is_some_and(|notify| !notify.revents().is_empty()) {
+                self.pass_on();
+            }
             if !fds[0].revents().is_empty() {
                 return Ok(());
             }
@@ -107,7 +138,11 @@ impl Foreground {
             fds.extend(
                 wanted.iter().map(|(end, flags)| PollFd::from_borrowed_fd(relay.descriptor(*end), *flags)),
             );
+            fds.extend(self.notify());
             wait(&mut fds, None)?;
+            if fds.get(2 + wanted.len()).is_some_and(|notify| !notify.revents().is_empty()) {
+                self.pass_on();
+            }
             let [ended, signals] = [0, 1].map(|index: usize| fds[index].revents());
             let ready = fds[2..].iter().zip(&wanted).map(|(fd, (end, _))| (*end, fd.revents()));
             let ready: Vec<_> = ready.filter(|(_, events)| !events.is_empty()).collect();

@@ -5,10 +5,12 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use nucleus_abi::{Beyond, Client, ContainerId, Error, ErrorCode, Result};
+use nucleus_abi::{Beyond, Client, ContainerId, Error, ErrorCode, Keyring, Result};
+use serde_json::value::RawValue;
 
 use super::cgroup_path;
 use super::examine::{Reading, examine};
+use super::notify;
 use super::workload::{Facts, Place, Source, Workload};
 use crate::bundle::{Bundle, Document};
 use crate::plan::tighten::{self, Tightened};
@@ -23,7 +25,7 @@ pub use super::cgroup_path::CgroupDriver;
 pub struct Handed {
     client: Client,
     document: Document,
-    cgroups: CgroupDriver,
+    terms: Terms,
     /// What a profile adds.
     profile: Option<UnderProfile>,
 }
@@ -38,14 +40,37 @@ struct UnderProfile {
     plan: serde_json::Value,
 }
 
+/// What an engine says of a container outside of its bundle.
+#[derive(Debug, Default)]
+pub struct Terms {
+    /// Who makes its groups.
+    pub cgroups: CgroupDriver,
+    /// Whether it gets a session keyring of its own.
+    pub keyring: Keyring,
+    /// Variables that its first process gets beside those of the bundle.
+    pub environment: Vec<String>,
+    /// Whether a service manager wants to hear from it.
+    pub audience: Audience,
+}
+
+/// Whether a service manager wants to hear from a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Audience {
+    /// Nobody does.
+    #[default]
+    Nobody,
+    /// It is to say when it is ready.
+    Manager,
+}
+
 impl Handed {
     /// A bundle as it is: its `config.json` is honoured exactly, by the best backend of this program.
     ///
     /// # Errors
     /// `backend-not-found` when there is none.
-    pub fn new(document: Document, registry: &Registry, cgroups: CgroupDriver) -> Result<Self> {
+    pub fn new(document: Document, registry: &Registry, terms: Terms) -> Result<Self> {
         let client = registry.best()?.clone();
-        Ok(Self { client, document, cgroups, profile: None })
+        Ok(Self { client, document, terms, profile: None })
     }
 
     /// A bundle under a profile, which chooses the backend and bounds what `config.json` asks for.
@@ -57,7 +82,7 @@ impl Handed {
         mut document: Document,
         loaded: &Loaded,
         registry: &Registry,
-        cgroups: CgroupDriver,
+        terms: Terms,
     ) -> Result<Self> {
         let examined = examine(loaded, registry, Reading::Engine)?;
         examined.allow()?;
@@ -69,7 +94,7 @@ impl Handed {
         let beyond = Beyond { landlock: tightened.landlock, ..Beyond::default() };
         let options = examined.plan.options;
         let profile = Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan });
-        Ok(Self { client: examined.client, document, cgroups, profile })
+        Ok(Self { client: examined.client, document, terms, profile })
     }
 
     /// What is not enforced although it was asked for.
@@ -81,6 +106,18 @@ impl Handed {
     pub fn document(&self) -> &Document {
         &self.document
     }
+
+    /// The `config.json` that holds: the engine's, word for word unless something must be added.
+    fn effective(&self, container: &Path) -> Result<Box<RawValue>> {
+        let mut environment = self.terms.environment.clone();
+        let mut mounts = Vec::new();
+        if self.terms.audience == Audience::Manager {
+            let speaking = notify::prepare(container)?;
+            environment.push(speaking.variable);
+            mounts.push(speaking.mount);
+        }
+        self.document.with(&environment, mounts)
+    }
 }
 
 impl Source for Handed {
@@ -90,18 +127,15 @@ impl Source for Handed {
 
     fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload> {
         let (document, profile) = (&self.document, self.profile.as_ref());
-        let cgroup = cgroup_path::of_engine(self.cgroups, document.cgroups_path.as_deref(), id)?;
-        keep(own, document)?;
+        let cgroup = cgroup_path::of_engine(self.terms.cgroups, document.cgroups_path.as_deref(), id)?;
+        let config = self.effective(own.parent().unwrap_or(own))?;
+        keep(own, &config)?;
+        let beyond = profile.map(|it| it.beyond.clone()).unwrap_or_default();
         Ok(Workload {
-            bundle: Bundle {
-                path: document.bundle.clone(),
-                config: document.json.clone(),
-                rootfs: None,
-                sources: BTreeMap::new(),
-            },
+            bundle: Bundle { path: document.bundle.clone(), config, rootfs: None, sources: BTreeMap::new() },
             options: profile.map(|it| it.options.clone()).unwrap_or_default(),
             cgroup: Place::Engines(cgroup),
-            beyond: profile.map(|it| it.beyond.clone()).unwrap_or_default(),
+            beyond: Beyond { keyring: self.terms.keyring, ..beyond },
             facts: Facts {
                 oci_version: document.oci_version.clone(),
                 bundle: document.bundle.clone(),
@@ -126,11 +160,11 @@ fn tighten_document(document: &mut Document, bounds: &Bounds) -> Result<Tightene
 }
 
 /// Keeps the document that holds, where every later verb finds it: the engine's own may change or go.
-fn keep(own: &Path, document: &Document) -> Result<()> {
+fn keep(own: &Path, config: &RawValue) -> Result<()> {
     let kept = DirBuilder::new()
         .mode(0o700)
         .create(own)
-        .and_then(|()| fs::write(own.join("config.json"), document.json.get()));
+        .and_then(|()| fs::write(own.join("config.json"), config.get()));
     kept.map_err(|error| {
         Error::new(ErrorCode::SystemCall, "keep the bundle's config.json").on(own.display()).because(error)
     })

@@ -1,6 +1,7 @@
 //! By what the caller of a detached container gets hold of it: its terminal, its process id, its pidfd; and what it gives
 //! the workload beside standard input and output.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,6 +26,8 @@ pub struct Handles {
     pub pidfd_socket: Option<PathBuf>,
     /// A file that the id of the first process is written to.
     pub pid_file: Option<PathBuf>,
+    /// The service manager's socket, which is told when the workload is ready.
+    pub notify: Option<OsString>,
 }
 
 /// The name that travels with a terminal: what its holder may call it.
@@ -34,7 +37,8 @@ const TERMINAL: &[u8] = b"/dev/ptmx";
 const PIDFD: &[u8] = b"pidfd";
 
 impl Handles {
-    /// So many descriptors that our caller left open for the workload, from number 3.
+    /// So many descriptors that our caller left open for the workload, from number 3: the service manager's sockets, then those
+    /// of `--preserve-fds`.
     ///
     /// # Errors
     /// `invalid-argument` for one that is not open.
@@ -42,8 +46,9 @@ impl Handles {
         let open = |number| {
             inherited(number).map_err(|error| {
                 Error::new(ErrorCode::InvalidArgument, "pass descriptors on")
-                    .on(format!("descriptor {number}, by --preserve-fds {count}"))
+                    .on(format!("descriptor {number}"))
                     .because(error)
+                    .hint("LISTEN_FDS and --preserve-fds count descriptors that are open, from 3 on")
             })
         };
         (3..3 + i32::from(count)).map(open).collect()

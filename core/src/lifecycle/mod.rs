@@ -1,5 +1,6 @@
 //! A container's life: its directory, its ledger, the road from plan to exit status, and the way back.
 
+mod activation;
 mod cgroup;
 mod cgroup_path;
 mod container;
@@ -15,6 +16,7 @@ mod handles;
 mod held;
 mod kill;
 mod making;
+pub mod notify;
 mod operation;
 mod owners;
 mod pause;
@@ -31,15 +33,16 @@ mod undo;
 mod update;
 mod workload;
 
+pub use activation::Activation;
 pub use create::create;
 pub use delete::{Deletion, delete};
 pub use events::{Event, events, stats};
 pub use examine::{Examined, Reading, examine};
 pub use gc::{Collected, collect};
-pub use handed::{CgroupDriver, Handed};
+pub use handed::{Audience, CgroupDriver, Handed, Terms};
 pub use handles::Handles;
 pub use kill::kill;
-pub use nucleus_abi::SignalTarget;
+pub use nucleus_abi::{Keyring, SignalTarget};
 pub use pause::{pause, resume};
 pub use processes::processes;
 pub use record::{RECORD_SCHEMA, Record, Supervision};

@@ -32,7 +32,11 @@ impl Source for Examined {
                 hierarchies: Hierarchies::Needed,
                 manager: CgroupManager::Cgroupfs,
             }),
-            beyond: Beyond { landlock: plan.security.landlock.value.clone(), init: plan.process.init.value },
+            beyond: Beyond {
+                landlock: plan.security.landlock.value.clone(),
+                init: plan.process.init.value,
+                ..Beyond::default()
+            },
             facts: facts(self, &bundle)?,
             bundle,
         })

@@ -13,6 +13,7 @@ use super::create::after_failure;
 use super::foreground::{Console, Foreground};
 use super::handles::Handles;
 use super::making::{Made, Making, request, take_id, tear_down};
+use super::notify::Messenger;
 use super::owners;
 use super::record::Supervision;
 use super::state_root::StateRoot;
@@ -52,6 +53,9 @@ pub fn run(
     let client = source.client();
     let result = making.make().and_then(|made| {
         handles.write_pid_file(made.pid)?;
+        if let Some(messenger) = Messenger::open(taken.directory.path(), handles.notify.as_deref())? {
+            foreground.listen(messenger, made.pid);
+        }
         let run = Run { client, directory: &taken.directory, foreground: &foreground, warn };
         run.to_the_end(&made, || owners::sweep(root, registry))
     });

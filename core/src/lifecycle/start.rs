@@ -1,20 +1,31 @@
 //! `start`: lets the workload of a created container go.
 
-use nucleus_abi::{ContainerId, Result, Status};
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+
+use nucleus_abi::{ContainerId, Error, ErrorCode, Result, Status};
 
 use super::found::Found;
+use super::notify::Messenger;
 use super::operation::Operation;
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
-/// Starts a container. `warn` hears of hooks that failed after the start, which is no error by the specification.
+/// Starts a container. `warn` hears of what went wrong and is no error by the specification. With a service manager's
+/// socket (`notify`), a container that was made for one is waited for until it is ready or has ended.
 ///
 /// # Errors
 /// `container-not-found`; `wrong-state` when it is not waiting for its start; what the backend reports.
-pub fn start(id: &ContainerId, root: &StateRoot, registry: &Registry, warn: &dyn Fn(&str)) -> Result<()> {
+pub fn start(
+    id: &ContainerId,
+    root: &StateRoot,
+    registry: &Registry,
+    notify: Option<&OsStr>,
+    warn: &dyn Fn(&str),
+) -> Result<()> {
     const STEP: &str = "start the container";
     let found = Found::open(id, root, registry)?;
-    let _alone = Operation::alone(id, root)?;
+    let alone = Operation::alone(id, root)?;
     let refused = match found.state()?.status {
         Status::Created => None,
         Status::Creating => Some("it is still being made"),
@@ -24,8 +35,18 @@ pub fn start(id: &ContainerId, root: &StateRoot, registry: &Registry, warn: &dyn
     if let Some(cause) = refused {
         return Err(found.wrong_state(STEP, cause));
     }
+    let messenger = Messenger::open(&root.container(id), notify)?;
+    let first = messenger.as_ref().map(|_| found.first_process()).transpose()?;
     for warning in found.client.start(&found.request())?.warnings {
         warn(&warning);
     }
-    Ok(())
+    drop(alone);
+    let (Some(messenger), Some(first), Some(process)) = (messenger, first, found.record.process) else {
+        return Ok(());
+    };
+    messenger.until_ready(process.pid, first.as_fd()).map_err(|error| {
+        Error::new(ErrorCode::SystemCall, "tell the service manager that the container is ready")
+            .on(id)
+            .because(error)
+    })
 }

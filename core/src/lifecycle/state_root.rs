@@ -72,12 +72,13 @@ impl StateRoot {
                 .refuse()
                 .because(format!("it belongs to uid {}, not to uid {own}", metadata.uid())));
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
+        // Engines make it so that others can enter; what lies in it is for its owner alone.
+        if metadata.permissions().mode() & 0o022 != 0 {
             let mode = metadata.permissions().mode() & 0o7777;
             return Err(self
                 .refuse()
-                .because(format!("its mode is {mode:04o}: others can look inside"))
-                .hint(format!("chmod 0700 {}", self.path.display())));
+                .because(format!("its mode is {mode:04o}: others can write to it"))
+                .hint(format!("chmod go-w {}", self.path.display())));
         }
         Ok(())
     }
@@ -124,13 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_others_can_enter_is_refused_with_the_remedy() {
+    fn a_root_that_others_can_write_to_is_refused_with_the_remedy() {
         let path = scratch("open");
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         let error = StateRoot::at(&path).ensure().unwrap_err();
-        assert_eq!(error.cause.as_deref(), Some("its mode is 0777: others can look inside"));
-        assert_eq!(error.hint, Some(format!("chmod 0700 {}", path.display())));
+        assert_eq!(error.cause.as_deref(), Some("its mode is 0777: others can write to it"));
+        assert_eq!(error.hint, Some(format!("chmod go-w {}", path.display())));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        StateRoot::at(&path).ensure().unwrap();
         fs::remove_dir_all(path).unwrap();
     }
 

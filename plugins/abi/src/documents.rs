@@ -140,6 +140,20 @@ pub struct Beyond {
     /// Whether an init process stands between the backend and the workload.
     #[serde(default)]
     pub init: Init,
+    /// Which session keyring the container's processes have.
+    #[serde(default)]
+    pub keyring: Keyring,
+}
+
+/// A container's session keyring, session-keyring(7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keyring {
+    /// A new one: the caller's keys are out of reach.
+    #[default]
+    Own,
+    /// The caller's.
+    Callers,
 }
 
 /// Whether the workload is the container's first process.

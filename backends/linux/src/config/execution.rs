@@ -1,6 +1,6 @@
 //! What holds for a process that is executed in a container which exists.
 
-use nucleus_abi::{Beyond, LandlockRule, Result};
+use nucleus_abi::{Beyond, Keyring, LandlockRule, Result};
 
 use super::document::{self, Spec};
 use super::process::{self, Process};
@@ -16,6 +16,8 @@ pub struct Execution {
     pub seccomp: Option<Program>,
     /// The container's Landlock rules.
     pub landlock: Option<Vec<LandlockRule>>,
+    /// Which session keyring it has.
+    pub keyring: Keyring,
     /// What was asked for and left out, where the specification says that this is no error.
     pub warnings: Vec<String>,
 }
@@ -35,6 +37,7 @@ impl Execution {
             // Its unknown names were told when the container was created.
             seccomp: filter(&spec.linux, &mut Vec::new())?,
             landlock: beyond.landlock.clone(),
+            keyring: beyond.keyring,
             warnings,
         })
     }

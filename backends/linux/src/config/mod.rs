@@ -20,7 +20,7 @@ mod version;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use nucleus_abi::{Beyond, Init, LandlockRule, Result};
+use nucleus_abi::{Beyond, Init, Keyring, LandlockRule, Result};
 use nucleus_sys::in_root::InRootPath;
 
 use crate::fault::{invalid, unsupported};
@@ -79,6 +79,8 @@ pub struct Configuration {
     pub annotations: BTreeMap<String, String>,
     /// Whether an init process stands between the engine and the workload.
     pub init: Init,
+    /// Which session keyring its processes have.
+    pub keyring: Keyring,
     /// What was asked for and left out, where the specification says that this is no error.
     pub warnings: Vec<String>,
 }
@@ -112,6 +114,7 @@ impl Configuration {
             seccomp: filter(linux, &mut warnings)?,
             landlock: beyond.landlock.clone(),
             init: beyond.init,
+            keyring: beyond.keyring,
             hooks: hooks::read(&spec.hooks)?,
             oci_version: spec.oci_version.to_string(),
             annotations: spec.annotations.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),

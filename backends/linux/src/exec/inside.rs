@@ -60,7 +60,7 @@ impl Inside<'_> {
         if self.kinds.contains(NamespaceSet::USER) {
             namespaces::become_root()?;
         }
-        namespaces::new_session(self.id, self.execution.seccomp.as_ref())?;
+        namespaces::new_session(self.id, self.execution.keyring, self.execution.seccomp.as_ref())?;
         let handover = Handover {
             process: wanted,
             seccomp: self.execution.seccomp.as_ref(),

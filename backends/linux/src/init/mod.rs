@@ -315,7 +315,11 @@ impl<'a> Build<'a> {
             Step::Hide => namespaces::hide(),
             Step::BecomeRoot => namespaces::become_root(),
             Step::Join(target) => target.join(),
-            Step::NewSession => namespaces::new_session(self.id, self.configuration.seccomp.as_ref()),
+            Step::NewSession => namespaces::new_session(
+                self.id,
+                self.configuration.keyring,
+                self.configuration.seccomp.as_ref(),
+            ),
             Step::Name => namespaces::name(self.configuration),
             Step::Loopback => namespaces::loopback(),
             Step::Isolate => root::isolate(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use nucleus_abi::Result;
+use nucleus_abi::{Keyring, Result};
 use nucleus_sys::namespace::{Namespace, NamespaceSet, join, unshare};
 use nucleus_sys::{keyring, loopback, process};
 
@@ -21,8 +21,11 @@ pub(crate) fn become_root() -> Result<()> {
 
 /// A session of its own has no controlling terminal: nothing can be typed into the caller's (CVE-2017-5226). A session
 /// keyring of its own keeps the caller's keys out of reach.
-pub(crate) fn new_session(id: &str, filter: Option<&Program>) -> Result<()> {
+pub(crate) fn new_session(id: &str, keyring: Keyring, filter: Option<&Program>) -> Result<()> {
     process::new_session().or_fail("start a new session", id)?;
+    if keyring == Keyring::Callers {
+        return Ok(());
+    }
     let name = std::ffi::CString::new(format!("nucleus-{id}")).unwrap_or_default();
     keyring_of_its_own(keyring::join_new_session(&name), id, filter)
 }
