@@ -30,6 +30,7 @@ mod init;
 mod intermediate;
 mod joining;
 mod members;
+mod net_devices;
 mod pause;
 mod probe;
 mod processes;

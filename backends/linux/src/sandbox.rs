@@ -25,7 +25,7 @@ use crate::joining::ForTheChild;
 use crate::record::Record;
 use crate::unfinished::Unfinished;
 use crate::workload::Given;
-use crate::{aside, identity, intermediate, sources, start, targets};
+use crate::{aside, identity, intermediate, net_devices, sources, start, targets};
 
 /// Makes the sandbox.
 pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
@@ -154,9 +154,7 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
         }
     }
     // The child needs the network first: what sysfs shows depends on it.
-    if aside::concerns(&configuration.namespaces) {
-        gate::tell(gate, Word::Network, &[aside::network()?.as_fd()])?;
-    }
+    connect(child, configuration, gate)?;
     let doors = groups
         .iter()
         .filter(|group| group.version() == Version::V1)
@@ -167,6 +165,19 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
     }
     identity::of(child.pid)
         .or_fail("read the start time of the container's first process", child.pid.as_raw_nonzero())
+}
+
+fn connect(child: &Child, configuration: &Configuration, gate: &Socket) -> Result<()> {
+    let namespaces = &configuration.namespaces;
+    let made = aside::concerns(namespaces).then(aside::network).transpose()?;
+    if let Some(network) = &made {
+        gate::tell(gate, Word::Network, &[network.as_fd()])?;
+    }
+    if configuration.net_devices.is_empty() {
+        return Ok(());
+    }
+    let network = made.map_or_else(|| net_devices::network(namespaces, child.pid), Ok)?;
+    net_devices::give(&configuration.net_devices, network.as_fd())
 }
 
 fn adjust_oom_score(proc: &ProcFs, process: Pid, value: i32) -> Result<()> {

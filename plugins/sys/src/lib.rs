@@ -13,6 +13,7 @@
 //! | decide about devices | [`bpf`] |
 //! | give up rights | [`capability`], [`seccomp`], [`landlock`], [`process`] |
 //! | talk to the process and its terminal | [`socket`], [`signal`], [`terminal`] |
+//! | give it a network device | [`netlink`], [`loopback`] |
 //! | leave nothing of nucleus inside | [`last_stage`] |
 
 pub mod bpf;
@@ -27,6 +28,7 @@ pub mod last_stage;
 pub mod loopback;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;

@@ -10,6 +10,7 @@ mod execution;
 mod hooks;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod refused;
 mod resources;
@@ -35,6 +36,7 @@ pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
 pub use mounts::{Attributes, Content, Datum, FileSystem, Filled, IdSource, Mount, Origin, known_options};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
+pub use net_devices::NetDevice;
 pub use process::{Capabilities, Escalation, Process, Terminal};
 pub use resources::{Cpu, Device, Io, Limits, Memory, Network, Rate, Rdma, Throttle, read_change};
 pub use root::{Access, Root};
@@ -57,6 +59,8 @@ pub struct Configuration {
     pub mount_label: Option<String>,
     /// Device nodes beyond the standard ones.
     pub devices: Vec<Node>,
+    /// Devices of the host's network that become the container's.
+    pub net_devices: Vec<NetDevice>,
     /// Paths to hide.
     pub masked: Vec<InRootPath>,
     /// Paths to make read-only.
@@ -106,6 +110,7 @@ impl Configuration {
             mounts: mounts::read(&spec.mounts, &surroundings, &mut warnings)?,
             mount_label: label.map(str::to_owned),
             devices: devices::read(&linux.devices)?,
+            net_devices: net_devices::read(linux, &namespaces)?,
             masked: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctls::read(linux, &namespaces)?,

@@ -32,7 +32,6 @@ fn linux(linux: &Linux<'_>) -> Result<()> {
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
         ("linux.personality", linux.personality.is_some()),
-        ("linux.netDevices", !linux.net_devices.is_empty()),
     ])
 }
 

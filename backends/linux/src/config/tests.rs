@@ -55,6 +55,7 @@ fn each_error_names_its_field() {
         ("/linux/resources", json!({"unified": {"../x.y": "1"}}), "linux.resources.unified"),
         ("/linux/resources", json!({"unified": {"cgroup.procs": "1"}}), "linux.resources.unified"),
         ("/mounts", json!([{"destination": "/", "type": "tmpfs"}]), "mounts[0].destination"),
+        ("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices"),
         ("/hooks", json!({"prestart": [{"path": "true"}]}), "hooks.prestart[0].path"),
         (
             "/hooks",

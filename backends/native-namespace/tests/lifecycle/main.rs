@@ -8,5 +8,6 @@ mod isolation;
 mod joining;
 mod life;
 mod mounts;
+mod net_devices;
 mod propagation;
 mod seccomp;
