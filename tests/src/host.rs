@@ -6,6 +6,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::leak::{self, Snapshot};
 use crate::nucleus::Nucleus;
@@ -13,6 +14,9 @@ use crate::workspace;
 
 /// Each scope begins with this word; two numbers follow.
 pub(crate) const PREFIX: &str = "e2e-";
+
+/// How long something is waited for that a container does; far beyond what it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 static ENTERED: AtomicU32 = AtomicU32::new(0);
@@ -88,6 +92,22 @@ impl Host {
     /// `run`, with a shell script as the command.
     pub fn shell(&self, profile: impl AsRef<Path>, script: &str) -> Nucleus {
         self.run(profile, &["/bin/sh", "-c", script])
+    }
+
+    /// Waits until something is so, and fails the test when that does not come.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "it never came: {what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until a file exists that a workload makes when it is ready.
+    #[track_caller]
+    pub fn wait_for_file(&self, path: &Path) {
+        self.wait_until(&path.display().to_string(), || path.exists());
     }
 
     /// What is still there that was not there when the test began; empty when all is well. Waits a little for the

@@ -289,6 +289,12 @@ impl Running {
         Pid::from_child(&self.child)
     }
 
+    /// Whether nucleus sleeps in a function of the kernel whose name holds `name` (`/proc/<pid>/wchan`, proc(5)).
+    pub fn sleeps_in(&self, name: &str) -> bool {
+        let path = format!("/proc/{}/wchan", self.pid().as_raw_nonzero());
+        std::fs::read_to_string(path).is_ok_and(|function| function.contains(name))
+    }
+
     /// Sends a signal to nucleus.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {

@@ -1,5 +1,7 @@
 //! `delete`: ends what still runs and removes the engine's files. The core removes the cgroups and the directory.
 
+use std::time::Duration;
+
 use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result, Status};
 use nucleus_sys::signal::Signal;
 
@@ -42,6 +44,20 @@ fn call_hooks(record: Option<&Record>) -> Vec<Error> {
     callbacks.map(|callbacks| callbacks.call_all(Point::Poststop, moment)).unwrap_or_default()
 }
 
+/// How long a killed container may take to end. The first process of a pid namespace ends when all others have been reaped
+/// (pid_namespaces(7)), and whoever called for an exec'd one may never do that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn stays(request: &ContainerRequest) -> Error {
+    Error::new(ErrorCode::Teardown, "wait for the killed container")
+        .on(&request.id)
+        .because(format!("its first process has not ended after {} s", PATIENCE.as_secs()))
+        .hint(
+            "it waits for the processes of its pid namespace: one is stuck in the kernel, or was executed from outside and \
+             is not reaped by its parent",
+        )
+}
+
 fn end(record: &Record, request: &ContainerRequest) -> Result<()> {
     if let Some(first) =
         identity::open(record.process).or_fail("look at the container's first process", &request.id)?
@@ -56,7 +72,10 @@ fn end(record: &Record, request: &ContainerRequest) -> Result<()> {
         }
         // Frozen in cgroup v1, it would wait for ever.
         cgroups::let_die(&record.cgroups)?;
-        first.wait_over(None).or_fail("wait for the killed container", &request.id)?;
+        let over = first.wait_over(Some(PATIENCE)).or_fail("wait for the killed container", &request.id)?;
+        if !over {
+            return Err(stays(request));
+        }
         // Reaped if it is ours; if it is another process's child, that one does it.
         let _ = first.try_wait();
     }

@@ -2,10 +2,12 @@
 //! ([`VERBS`]) names it.
 
 pub(crate) mod backend;
+pub(crate) mod checkpoint;
 pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod events;
+pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod gc;
 pub(crate) mod kill;

@@ -7,10 +7,9 @@ use super::output_format;
 pub(crate) fn arguments(command: Command) -> Command {
     let words = Arg::new("words")
         .value_names(["ID", "PS-OPTION"])
-        .num_args(1..)
-        .required(true)
+        .num_args(0..)
         .trailing_var_arg(true)
         .allow_hyphen_values(true)
-        .help("The container's id, then options of ps(1) [default: -ef]");
+        .help("The container's id [default: list the containers], then options of ps(1) [default: -ef]");
     command.args([output_format().short('f'), words])
 }

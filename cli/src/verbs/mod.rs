@@ -1,10 +1,12 @@
 //! One file for each verb.
 
 mod backend;
+mod checkpoint;
 mod container;
 mod create;
 mod delete;
 mod events;
+mod exec;
 mod explain;
 mod features;
 mod gc;
@@ -113,8 +115,15 @@ pub(crate) const VERBS: &[Verb] = &[
         act: list::list,
     },
     Verb {
+        name: "exec",
+        about: "Run another process in a container",
+        arguments: arguments::exec::arguments,
+        statuses: Statuses::Workload,
+        act: exec::exec,
+    },
+    Verb {
         name: "ps",
-        about: "List the processes of a container",
+        about: "List the processes of a container, or the containers",
         arguments: arguments::ps::arguments,
         statuses: Statuses::Plain,
         act: ps::ps,
@@ -160,6 +169,20 @@ pub(crate) const VERBS: &[Verb] = &[
         arguments: arguments::spec::arguments,
         statuses: Statuses::Plain,
         act: spec::spec,
+    },
+    Verb {
+        name: "checkpoint",
+        about: "Freeze a container into files (no backend of this release can)",
+        arguments: arguments::checkpoint::checkpoint,
+        statuses: Statuses::Plain,
+        act: checkpoint::checkpoint,
+    },
+    Verb {
+        name: "restore",
+        about: "Make a container of a checkpoint (no backend of this release can)",
+        arguments: arguments::checkpoint::restore,
+        statuses: Statuses::Plain,
+        act: checkpoint::restore,
     },
     Verb {
         name: "explain",

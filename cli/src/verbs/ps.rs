@@ -1,4 +1,4 @@
-//! `nucleus ps`: the processes of a container.
+//! `nucleus ps`: the processes of a container, or the containers.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use nucleus_core::lifecycle;
 use nucleus_core::plugins::Registry;
 use serde_json::json;
 
-use super::wants_json;
+use super::{list, wants_json};
 use crate::arguments::Invocation;
 use crate::output::{self, Failure};
 
@@ -17,8 +17,8 @@ const OPTIONS: &str = "-ef";
 
 pub(super) fn ps(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let mut words = matches.get_many::<String>("words").into_iter().flatten();
-    let id = words.next().map(String::as_str).unwrap_or_default().parse()?;
-    let pids = lifecycle::processes(&id, &invocation.root, &Registry::linked()?)?;
+    let Some(id) = words.next() else { return list::show(invocation, list::shape(matches)) };
+    let pids = lifecycle::processes(&id.parse()?, &invocation.root, &Registry::linked()?)?;
     if wants_json(matches) {
         output::answer(&format!("{}\n", json!(pids)))?;
     } else {

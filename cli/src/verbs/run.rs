@@ -74,7 +74,7 @@ fn new_id(profile: &str) -> Result<ContainerId, Error> {
 }
 
 /// The exit status for the workload's own end.
-fn exit_status(status: ExitStatus, program: &str) -> Result<u8, Error> {
+pub(super) fn exit_status(status: ExitStatus, program: &str) -> Result<u8, Error> {
     match status {
         ExitStatus::Exited { code } => Ok(code),
         ExitStatus::Signalled { signal } => Ok(u8::try_from(signal).unwrap_or(0).wrapping_add(128)),

@@ -68,6 +68,15 @@ fn passwd(accounts: &Accounts) -> impl Iterator<Item = (&str, u32, u32)> {
     })
 }
 
+/// The home directory of a user, the sixth field of passwd(5). What is no absolute path is none.
+pub(super) fn home(accounts: &Accounts, uid: u32) -> Option<&str> {
+    let line = accounts
+        .passwd
+        .lines()
+        .find(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))?;
+    line.split(':').nth(5).filter(|home| home.starts_with('/'))
+}
+
 fn passwd_by_name(accounts: &Accounts, name: &str) -> Option<(u32, u32)> {
     passwd(accounts).find(|(known, ..)| *known == name).map(|(_, uid, gid)| (uid, gid))
 }
@@ -104,6 +113,14 @@ mod tests {
         let user = resolve(&named("web", Some("staff")), &[7], &accounts()).unwrap();
         assert_eq!(user, ResolvedUser { uid: 33, gid: 50, additional_gids: vec![7] });
         assert_eq!(resolve(&named("web", None), &[], &accounts()).unwrap().gid, 44);
+    }
+
+    #[test]
+    fn a_home_is_an_absolute_path_of_a_listed_user() {
+        assert_eq!(home(&accounts(), 33), Some("/srv"));
+        assert_eq!(home(&accounts(), 4711), None);
+        let relative = Accounts { passwd: "x:x:5:5::srv:/bin/sh\n".into(), ..Accounts::default() };
+        assert_eq!(home(&relative, 5), None);
     }
 
     #[test]

@@ -13,4 +13,5 @@ mod template;
 pub use config::OCI_VERSION;
 pub use document::{Document, Terminal, read};
 pub use materialise::{Bundle, materialise, preview};
+pub(crate) use rootfs::home;
 pub use template::{Caller, write_template};

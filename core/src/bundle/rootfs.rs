@@ -15,7 +15,7 @@ use nucleus_sys::{Mode, OFlags};
 use rustix::fs::{AtFlags, Gid, Uid};
 use rustix::mount::MountAttrFlags;
 
-use super::identity::Accounts;
+use super::identity::{self, Accounts};
 use super::skeleton::Item;
 
 /// Room for the skeleton alone: the root is read-only once the container runs.
@@ -110,6 +110,12 @@ pub(super) fn directory(path: &Path) -> Result<OwnedFd> {
 /// Reads the account files of a root, in-root: a hostile image could make them links to the host's.
 pub(super) fn accounts(root: BorrowedFd<'_>) -> Accounts {
     Accounts { passwd: text(root, "/etc/passwd"), group: text(root, "/etc/group") }
+}
+
+/// The home directory of a user, where the root's `/etc/passwd` lists one. Reads in-root.
+pub(crate) fn home(root: BorrowedFd<'_>, uid: u32) -> Option<String> {
+    let accounts = Accounts { passwd: text(root, "/etc/passwd"), group: String::new() };
+    identity::home(&accounts, uid).map(str::to_owned)
 }
 
 /// Longest account file that is read, in bytes.

@@ -1,12 +1,12 @@
 //! A container that exists, found by its id: its record, and the backend that made it.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use nucleus_abi::{
     Client, ContainerId, ContainerRequest, Error, ErrorCode, Result, SCHEMA, StateReply, Stats, Status,
 };
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use nucleus_sys::pidfd::PidFd;
+use rustix::process::Pid;
 
 use super::container::not_found;
 use super::owners;
@@ -53,10 +53,24 @@ impl<'a> Found<'a> {
         step: &'static str,
     ) -> Result<Self> {
         let found = Self::open(id, root, registry)?;
-        match found.state()?.status {
-            Status::Created | Status::Running | Status::Paused => Ok(found),
-            Status::Creating | Status::Stopped => Err(found.wrong_state(step, "container not running")),
+        found.refuse_ended(step)?;
+        Ok(found)
+    }
+
+    /// Refuses one whose first process does not live.
+    ///
+    /// # Errors
+    /// `wrong-state`.
+    pub(super) fn refuse_ended(&self, step: &'static str) -> Result<()> {
+        match self.state()?.status {
+            Status::Created | Status::Running | Status::Paused => Ok(()),
+            Status::Creating | Status::Stopped => Err(self.wrong_state(step, "container not running")),
         }
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> &ContainerId {
+        &self.record.id
     }
 
     /// What the backend wants to hear with most verbs.
@@ -100,11 +114,11 @@ impl<'a> Found<'a> {
         self.client.stats(&self.request())
     }
 
-    /// A pidfd of its first process.
+    /// Its first process, and that process's id.
     ///
     /// # Errors
     /// `wrong-state` when it has ended; `not-supported` where the backend has no process to name.
-    pub(super) fn first_process(&self) -> Result<OwnedFd> {
+    pub(super) fn first_process(&self) -> Result<(PidFd, u32)> {
         const STEP: &str = "watch the container's first process";
         let ended = || self.wrong_state(STEP, "container not running");
         let number = self.state()?.pid.ok_or_else(|| {
@@ -113,10 +127,12 @@ impl<'a> Found<'a> {
                 .because("its backend has no process to name")
         })?;
         let pid = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or_else(ended)?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| ended())?;
+        let pidfd = PidFd::open(pid).map_err(|_| ended())?;
         // The number can have passed to a stranger before the descriptor was open, but not if it is still the container's.
         match self.state()? {
-            StateReply { pid: Some(now), status } if now == number && status != Status::Stopped => Ok(pidfd),
+            StateReply { pid: Some(now), status } if now == number && status != Status::Stopped => {
+                Ok((pidfd, number))
+            }
             _ => Err(ended()),
         }
     }

@@ -6,6 +6,14 @@ use serde_json::Value;
 use super::record::Record;
 use crate::plan::tighten::{self, Tightened};
 
+/// Holds the process of an `exec` to the container's plan: what can be tightened is.
+///
+/// # Errors
+/// `profile-refuses`, naming the profile's line; `config-invalid`, naming the field.
+pub(super) fn process(record: &Record, process: &mut Value, warn: &dyn Fn(&str)) -> Result<()> {
+    hold(record, warn, |held| tighten::process(process, held))
+}
+
 /// Holds the `resources` of an `update` to the container's plan.
 ///
 /// # Errors

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{
-    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Effect, Error, ErrorCode, Ledger,
-    Process, Reply, Result, SCHEMA, SandboxRequest,
+    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Effect, Error, ErrorCode, ExitStatus,
+    Ledger, Process, Reply, Result, SCHEMA, SandboxRequest, WaitRequest,
 };
 
 use super::container::{ContainerDirectory, Taken};
@@ -30,6 +30,25 @@ pub(super) struct Made {
     pub(super) failure: Option<OwnedFd>,
     /// The outer side of its terminal.
     pub(super) console: Option<OwnedFd>,
+}
+
+impl Made {
+    /// How the process ended; waits until it has.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub(super) fn wait(&self, client: &Client, container: ContainerRequest) -> Result<ExitStatus> {
+        let mut descriptors = vec![self.wait.as_fd()];
+        descriptors.extend(self.failure.as_ref().map(AsFd::as_fd));
+        let request = WaitRequest {
+            schema: SCHEMA,
+            id: container.id,
+            directory: container.directory,
+            wait: 0,
+            failure: self.failure.as_ref().map(|_| 1),
+        };
+        client.wait(&request, &descriptors)
+    }
 }
 
 /// What is being made, and for whom.

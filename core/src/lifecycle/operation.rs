@@ -25,14 +25,24 @@ impl Operation {
     /// # Errors
     /// `container-not-found`, also when it goes meanwhile; `system-call`.
     pub(super) fn alone(id: &ContainerId, root: &StateRoot) -> Result<Self> {
+        Self::take(id, root, FlockOperation::LockExclusive)
+    }
+
+    /// Waits until nobody works on the container alone, and keeps them out; others of this kind may come beside.
+    ///
+    /// # Errors
+    /// As for [`Operation::alone`].
+    pub(super) fn beside_others(id: &ContainerId, root: &StateRoot) -> Result<Self> {
+        Self::take(id, root, FlockOperation::LockShared)
+    }
+
+    fn take(id: &ContainerId, root: &StateRoot, how: FlockOperation) -> Result<Self> {
         let lock = open_for_operation(root, id)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive)).map_err(
-            |errno| {
-                Error::new(ErrorCode::SystemCall, "wait for another operation on the container")
-                    .on(id)
-                    .because(std::io::Error::from(errno))
-            },
-        )?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, how)).map_err(|errno| {
+            Error::new(ErrorCode::SystemCall, "wait for another operation on the container")
+                .on(id)
+                .because(std::io::Error::from(errno))
+        })?;
         // Whoever held it before us may have removed the container.
         if is_removed(&lock) { Err(not_found(root, id)) } else { Ok(Self { _lock: lock }) }
     }

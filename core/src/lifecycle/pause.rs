@@ -3,6 +3,7 @@
 use nucleus_abi::{ContainerId, Result, Status};
 
 use super::found::Found;
+use super::operation::Operation;
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
@@ -13,8 +14,9 @@ use crate::plugins::Registry;
 pub fn pause(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<()> {
     const STEP: &str = "pause the container";
     let found = Found::open(id, root, registry)?;
+    let _alone = Operation::alone(id, root)?;
     match found.state()?.status {
-        Status::Created | Status::Running => found.client.pause(&found.request()).map(|_| ()),
+        Status::Created | Status::Running => found.client.pause(&found.request()).map(drop),
         Status::Paused => Err(found.wrong_state(STEP, "container not running: it is paused already")),
         Status::Creating | Status::Stopped => Err(found.wrong_state(STEP, "container not running")),
     }
@@ -26,8 +28,9 @@ pub fn pause(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<
 /// `container-not-found`; `wrong-state` when it is not paused.
 pub fn resume(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<()> {
     let found = Found::open(id, root, registry)?;
+    let _alone = Operation::alone(id, root)?;
     match found.state()?.status {
-        Status::Paused => found.client.resume(&found.request()).map(|_| ()),
+        Status::Paused => found.client.resume(&found.request()).map(drop),
         Status::Creating | Status::Created | Status::Running | Status::Stopped => {
             Err(found.wrong_state("resume the container", "container not paused"))
         }

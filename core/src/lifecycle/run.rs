@@ -1,11 +1,9 @@
 //! `run` in the foreground: the one road to an exit status, and the way back, which is the same after success, failure and
 //! crash: the ledger is undone.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use nucleus_abi::{
-    Client, ContainerId, ExitStatus, Result, SCHEMA, SignalRequest, SignalTarget, WaitRequest,
-};
+use nucleus_abi::{Client, ContainerId, ExitStatus, Result, SCHEMA, SignalRequest, SignalTarget};
 use nucleus_sys::signal::Signal;
 
 use super::container::ContainerDirectory;
@@ -95,7 +93,7 @@ impl Run<'_> {
         meanwhile();
         self.foreground.until_ended(made.wait.as_fd(), console.as_ref(), |signal| self.forward(signal))?;
         drop(console);
-        self.wait(&made.wait, made.failure.as_ref())
+        made.wait(self.client, request(self.directory))
     }
 
     /// A workload that has just ended cannot take a signal any more; that is no failure of ours.
@@ -110,18 +108,5 @@ impl Run<'_> {
         if let Err(error) = self.client.signal(&request) {
             tracing::debug!(%error, "the signal was not forwarded");
         }
-    }
-
-    fn wait(&self, wait: &OwnedFd, failure: Option<&OwnedFd>) -> Result<ExitStatus> {
-        let mut descriptors = vec![wait.as_fd()];
-        descriptors.extend(failure.map(AsFd::as_fd));
-        let request = WaitRequest {
-            schema: SCHEMA,
-            id: self.directory.id().clone(),
-            directory: self.directory.backend(),
-            wait: 0,
-            failure: failure.map(|_| 1),
-        };
-        self.client.wait(&request, &descriptors)
     }
 }

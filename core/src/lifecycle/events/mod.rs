@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nucleus_abi::{ContainerId, Error, ErrorCode, Reply, Result, Stats, WatchOomReply};
+use nucleus_sys::pidfd::PidFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -49,7 +50,7 @@ pub fn events(
     tell: &mut dyn FnMut(Event) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let container = Found::alive(id, root, registry, "watch the container")?;
-    let ended = container.first_process()?;
+    let (ended, _) = container.first_process()?;
     let notices = notices(&container, warn)?;
     let kills = Kills::from(container.stats()?.memory.oom_kills);
     Watch { container, ended, notices, kills }.until_ended(interval, tell)
@@ -74,7 +75,7 @@ fn notices(container: &Found<'_>, warn: &dyn Fn(&str)) -> Result<Option<OwnedFd>
 
 struct Watch<'a> {
     container: Found<'a>,
-    ended: OwnedFd,
+    ended: PidFd,
     notices: Option<OwnedFd>,
     kills: Kills,
 }

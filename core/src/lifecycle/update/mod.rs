@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::found::Found;
 use super::held;
+use super::operation::Operation;
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
@@ -30,7 +31,9 @@ pub fn update(
     registry: &Registry,
     resources: &Value,
 ) -> Result<Vec<String>> {
-    let found = Found::alive(id, root, registry, "change the container's limits")?;
+    let found = Found::open(id, root, registry)?;
+    let _alone = Operation::alone(id, root)?;
+    found.refuse_ended("change the container's limits")?;
     let heard = RefCell::new(Vec::new());
     held::resources(&found.record, resources, &|warning| heard.borrow_mut().push(warning.to_owned()))?;
     let path = found.config_path();

@@ -1,4 +1,9 @@
 //! The OCI reading: nucleus as engines call it.
 
+mod events;
+mod exec;
 mod life;
+mod pause;
 mod profile;
+mod ps;
+mod update;

@@ -1,0 +1,181 @@
+//! `nucleus exec`: another process in a container that runs.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use nucleus_abi::{Error, ErrorCode, WhenPaused};
+use nucleus_core::lifecycle::{self, Exec, ExecUser, Executed, ProcessChanges, ProcessSource, Stay};
+use nucleus_core::plugins::Registry;
+use serde_json::Value;
+
+use super::container::handles;
+use super::run::exit_status;
+use crate::arguments::Invocation;
+use crate::output::{self, Failure};
+
+/// Largest document that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+pub(super) fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
+    let mut words = matches.get_many::<String>("words").into_iter().flatten().cloned();
+    let id = words.next().unwrap_or_default().parse()?;
+    let exec = Exec {
+        process: process(matches, command(words.collect()))?,
+        cgroup: matches.get_one::<String>("cgroup").map(|path| group(path)).transpose()?,
+        when_paused: if matches.get_flag("ignore-paused") { WhenPaused::Wait } else { WhenPaused::Refuse },
+        stay: if matches.get_flag("detach") { Stay::Detached } else { Stay::Foreground },
+        handles: handles(invocation, matches)?,
+    };
+    match lifecycle::exec(&id, &invocation.root, &Registry::linked()?, &exec, &output::warn)? {
+        Executed::Ended { program, status } => Ok(exit_status(status, &program)?),
+        Executed::Running => Ok(0),
+    }
+}
+
+/// The command behind the id, with or without `--` between them.
+fn command(mut words: Vec<String>) -> Vec<String> {
+    if words.first().is_some_and(|word| word == "--") {
+        words.remove(0);
+    }
+    words
+}
+
+fn process(matches: &ArgMatches, args: Vec<String>) -> Result<ProcessSource, Error> {
+    match matches.get_one::<PathBuf>("process") {
+        None => changes(matches, args).map(|changes| ProcessSource::Changed(Box::new(changes))),
+        Some(path) if args.is_empty() => document(path).map(ProcessSource::Document),
+        Some(path) => Err(Error::new(ErrorCode::InvalidArgument, "choose the process")
+            .on(args.join(" "))
+            .because(format!("{} says already what is to run", path.display()))
+            .hint("leave out --process, or the command")),
+    }
+}
+
+fn changes(matches: &ArgMatches, args: Vec<String>) -> Result<ProcessChanges, Error> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let texts = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned();
+    Ok(ProcessChanges {
+        args,
+        cwd: text("cwd").filter(|path| !path.is_empty()),
+        env: texts("env").map(variable).collect::<Result<_, _>>()?,
+        terminal: matches.get_flag("tty"),
+        user: matches.get_one::<ExecUser>("user").copied(),
+        additional_gids: matches.get_many::<u32>("additional-gids").into_iter().flatten().copied().collect(),
+        capabilities: texts("cap").collect(),
+        no_new_privileges: matches.get_flag("no-new-privs").then_some(true),
+        apparmor_profile: text("apparmor"),
+        selinux_label: text("process-label"),
+    })
+}
+
+/// A name alone never takes the host's value: that has leaked secrets elsewhere (CVE-2026-57231).
+fn variable(text: String) -> Result<String, Error> {
+    match text.find('=') {
+        Some(1..) => Ok(text),
+        _ => Err(Error::new(ErrorCode::InvalidArgument, "read --env")
+            .on(text)
+            .because("a variable is NAME=VALUE")),
+    }
+}
+
+/// The group of each hierarchy has the same path below the container's own.
+fn group(path: &str) -> Result<PathBuf, Error> {
+    let refuse = |code, cause| Err(Error::new(code, "read --cgroup").on(path).because(cause));
+    match path.split_once(':') {
+        Some(_) => refuse(
+            ErrorCode::NotSupported,
+            "a group for single controllers cannot be chosen: the path holds for all of them",
+        ),
+        None if path.split('/').any(|part| part == "..") => {
+            refuse(ErrorCode::InvalidArgument, "the group lies below the container's own")
+        }
+        None => Ok(path.into()),
+    }
+}
+
+fn document(path: &Path) -> Result<Value, Error> {
+    let failed = |code, cause: &dyn std::fmt::Display| {
+        Error::new(code, "read the document of the process").on(path.display()).because(cause)
+    };
+    let text = File::open(path).and_then(|file| io::read_to_string(file.take(LARGEST)));
+    let text = text.map_err(|error| failed(ErrorCode::InvalidArgument, &error))?;
+    serde_json::from_str(&text).map_err(|error| failed(ErrorCode::ConfigInvalid, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    fn typed(words: &[&str]) -> Result<ProcessChanges, Error> {
+        let command_line = crate::arguments::exec::arguments(Command::new("exec"));
+        let matches = command_line.try_get_matches_from([&["exec"], words].concat()).map_err(|error| {
+            Error::new(ErrorCode::InvalidArgument, "understand the command line").because(error)
+        })?;
+        let words = matches.get_many::<String>("words").into_iter().flatten().skip(1).cloned().collect();
+        changes(&matches, command(words))
+    }
+
+    #[test]
+    fn everything_behind_the_id_is_the_command() {
+        for (words, args) in [
+            (&["web", "ls", "-la", "--cwd", "/"][..], &["ls", "-la", "--cwd", "/"][..]),
+            (&["web", "--", "ls", "--", "-t"], &["ls", "--", "-t"]),
+            (&["-t", "--user", "1:2", "web", "-u", "7"], &["-u", "7"]),
+            (&["web", "sh", "-c", "exit 3", "--debug"], &["sh", "-c", "exit 3", "--debug"]),
+        ] {
+            assert_eq!(typed(words).unwrap().args, args, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn options_become_changes() {
+        let words = [
+            "-t",
+            "-u",
+            "1:2",
+            "-g",
+            "3",
+            "-g",
+            "4",
+            "-e",
+            "A=1",
+            "-c",
+            "CAP_KILL",
+            "--cwd",
+            "/x",
+            "--no-new-privs",
+            "w",
+            "id",
+        ];
+        let expected = ProcessChanges {
+            args: vec!["id".into()],
+            cwd: Some("/x".into()),
+            env: vec!["A=1".into()],
+            terminal: true,
+            user: Some(ExecUser { uid: 1, gid: Some(2) }),
+            additional_gids: vec![3, 4],
+            capabilities: vec!["CAP_KILL".into()],
+            no_new_privileges: Some(true),
+            ..Default::default()
+        };
+        assert_eq!(typed(&words).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_mistake_is_refused() {
+        for words in [
+            &["-e", "A", "w", "id"][..],
+            &["-e", "=1", "w", "id"],
+            &["-u", "1x", "w", "id"],
+            &["-g", "-1", "w"],
+        ] {
+            assert_eq!(typed(words).unwrap_err().code, ErrorCode::InvalidArgument, "{words:?}");
+        }
+        assert_eq!(group("a/../../b").unwrap_err().code, ErrorCode::InvalidArgument);
+        assert_eq!(group("cpu:a").unwrap_err().code, ErrorCode::NotSupported);
+        assert_eq!(group("/a/b").unwrap(), Path::new("/a/b"));
+    }
+}
