@@ -45,7 +45,7 @@ fn call_hooks(record: Option<&Record>) -> Vec<Error> {
 }
 
 /// How long a killed container may take to end. The first process of a pid namespace ends when all others have been reaped
-/// (pid_namespaces(7)), and whoever called for an exec'd one may never do that.
+/// (`pid_namespaces(7)`), and whoever called for an exec'd one may never do that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn stays(request: &ContainerRequest) -> Error {

@@ -13,14 +13,14 @@ use crate::DEV;
 
 const NAMESPACES: [&str; 6] = ["pid", "net", "ipc", "uts", "mnt", "user"];
 
-fn running<'a>(host: &'a Host, bundle: Bundle) -> Container<'a> {
+fn running(host: &Host, bundle: Bundle) -> Container<'_> {
     let container = Container::create(host, &bundle.write());
     container.start();
     container.wait_for("running");
     container
 }
 
-fn sleeper<'a>(host: &'a Host) -> Container<'a> {
+fn sleeper(host: &Host) -> Container<'_> {
     running(host, Bundle::new(host, "sleeper", &["sleep", "1000"]))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
 
-fn sleeper<'a>(host: &'a Host) -> Container<'a> {
+fn sleeper(host: &Host) -> Container<'_> {
     let bundle = Bundle::new(host, "sleeper", &["sleep", "1000"])
         .set("/linux/resources/memory/limit", 64 * MIB)
         .set("/linux/resources/pids/limit", 50)
