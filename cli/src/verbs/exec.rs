@@ -23,6 +23,7 @@ pub(super) fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, 
     let id = words.next().unwrap_or_default().parse()?;
     let exec = Exec {
         process: process(matches, command(words.collect()))?,
+        environment: invocation.activation.environment.clone(),
         cgroup: matches.get_one::<String>("cgroup").map(|path| group(path)).transpose()?,
         when_paused: if matches.get_flag("ignore-paused") { WhenPaused::Wait } else { WhenPaused::Refuse },
         stay: if matches.get_flag("detach") { Stay::Detached } else { Stay::Foreground },

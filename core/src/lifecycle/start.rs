@@ -41,7 +41,7 @@ pub fn start(
         warn(&warning);
     }
     drop(alone);
-    let (Some(messenger), Some(first), Some(process)) = (messenger, first, found.record.process) else {
+    let (Some(messenger), Some((first, _)), Some(process)) = (messenger, first, found.record.process) else {
         return Ok(());
     };
     messenger.until_ready(process.pid, first.as_fd()).map_err(|error| {

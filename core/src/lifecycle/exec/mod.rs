@@ -41,6 +41,8 @@ const STEP: &str = "execute a process in the container";
 pub struct Exec {
     /// The process.
     pub process: ProcessSource,
+    /// Variables that come to those of the process, however it is described.
+    pub environment: Vec<String>,
     /// A group below the container's own to put it into.
     pub cgroup: Option<PathBuf>,
     /// What to do in a paused container.
@@ -145,6 +147,7 @@ impl<'a> Joining<'a> {
         let own: Value = serde_json::from_str(config.get()).map_err(|error| unreadable(&error))?;
         let mut process = process::document(&exec.process, &own)?;
         held::process(&container.record, &mut process, warn)?;
+        process::add_variables(&mut process, &exec.environment)?;
         let process = process::with_home(process, |uid| home::of(container, uid))?;
         let this = Self { container, exec, warn, config, process };
         match exec.stay {

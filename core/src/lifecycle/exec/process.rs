@@ -77,19 +77,11 @@ impl ProcessChanges {
         if let Some(value) = self.no_new_privileges {
             process.insert("noNewPrivileges".into(), json!(value));
         }
-        self.add_variables(list(&mut process, "env")?);
         self.change_user(object(&mut process, "user")?)?;
         self.add_capabilities(&mut process)?;
-        Ok(Value::Object(process))
-    }
-
-    // Two variables of one name would be read differently by a shell and by getenv(3).
-    fn add_variables(&self, env: &mut Vec<Value>) {
-        for variable in &self.env {
-            let name = |text: &str| text.split('=').next().map(str::to_owned);
-            env.retain(|known| known.as_str().and_then(name) != name(variable));
-            env.push(json!(variable));
-        }
+        let mut process = Value::Object(process);
+        add_variables(&mut process, &self.env)?;
+        Ok(process)
     }
 
     fn change_user(&self, user: &mut Map<String, Value>) -> Result<()> {
@@ -116,6 +108,21 @@ impl ProcessChanges {
         }
         Ok(())
     }
+}
+
+/// Adds variables. Two of one name would be read differently by a shell and by getenv(3).
+///
+/// # Errors
+/// `config-invalid`, naming the field.
+pub(super) fn add_variables(process: &mut Value, more: &[String]) -> Result<()> {
+    let (Some(process), false) = (process.as_object_mut(), more.is_empty()) else { return Ok(()) };
+    let env = list(process, "env")?;
+    let name = |text: &str| text.split('=').next().map(str::to_owned);
+    for variable in more {
+        env.retain(|known| known.as_str().and_then(name) != name(variable));
+        env.push(json!(variable));
+    }
+    Ok(())
 }
 
 /// The variables that the process needs and nobody has set: programs expect `HOME`, and runc sets it.
