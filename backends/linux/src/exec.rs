@@ -8,6 +8,7 @@
 //! or the child (CVE-2016-9962). What fails half way, and we ourselves when killed, leave nothing: the child dies of the
 //! closed gate.
 
+mod affinity;
 mod container;
 mod inside;
 
@@ -28,6 +29,7 @@ use crate::joining::ForTheChild;
 use crate::unfinished::Unfinished;
 use crate::workload::Given;
 
+use affinity::Confined;
 use container::Container;
 use inside::Inside;
 
@@ -69,6 +71,7 @@ fn execute(
 
 /// Clones with the pid namespace for our next child, and goes back.
 fn spawn(inside: &Inside<'_>, gates: &gate::Ends, request: &ExecRequest) -> Result<Child> {
+    let _confined = Confined::to(inside.execution.process.affinity.initial.as_ref())?;
     let mut entered = ForTheChild::hidden()?;
     if inside.kinds.contains(NamespaceSet::PID) {
         entered.pid_namespace(&inside.proc, || inside.container.join(&inside.proc, NamespaceSet::PID))?;

@@ -24,7 +24,7 @@ use crate::init::{self, Inside};
 use crate::joining::ForTheChild;
 use crate::record::Record;
 use crate::unfinished::Unfinished;
-use crate::workload::Given;
+use crate::workload::{Given, rights, scheduling};
 use crate::{aside, identity, intermediate, net_devices, sources, start, targets};
 
 /// Makes the sandbox.
@@ -143,6 +143,10 @@ fn clone_failed(error: &std::io::Error, namespaces: NamespaceSet) -> Error {
 
 /// Does what only the parent can do for the child.
 fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &Socket) -> Result<Process> {
+    scheduling::schedule(Some(child.pid), &configuration.process)?;
+    if configuration.namespaces.foreign_user() {
+        rights::raise_limits(Some(child.pid), &configuration.process)?;
+    }
     let adjustment = configuration.process.oom_score_adj;
     if adjustment.is_some() || configuration.namespaces.ids.is_some() {
         let proc = ProcFs::open().or_fail("open the host's procfs", "/proc")?;

@@ -14,6 +14,7 @@
 //! | give up rights | [`capability`], [`seccomp`], [`landlock`], [`process`] |
 //! | talk to the process and its terminal | [`socket`], [`signal`], [`terminal`] |
 //! | give it a network device | [`netlink`], [`loopback`] |
+//! | say how a process is run | [`scheduling`], [`memory_policy`], [`rlimit`] |
 //! | leave nothing of nucleus inside | [`last_stage`] |
 
 pub mod bpf;
@@ -26,6 +27,7 @@ pub mod keyring;
 pub mod landlock;
 pub mod last_stage;
 pub mod loopback;
+pub mod memory_policy;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
@@ -33,6 +35,7 @@ pub mod pidfd;
 pub mod process;
 pub mod procfs;
 pub mod rlimit;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -52,6 +52,23 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
+/// An execution domain (`personality(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Domain {
+    /// `PER_LINUX`
+    Linux = 0,
+    /// `PER_LINUX32`: uname(2) names the 32-bit machine.
+    Linux32 = 8,
+}
+
+/// Sets the execution domain, without any of its flags; it stays over an exec.
+pub fn set_domain(domain: Domain) -> io::Result<()> {
+    // SAFETY: takes a number.
+    check(unsafe { libc::personality(domain as libc::c_ulong) }.into())?;
+    Ok(())
+}
+
 /// Sets the umask and returns the one before.
 pub fn set_umask(mask: Mode) -> Mode {
     rustix::process::umask(mask)
@@ -321,6 +338,12 @@ mod tests {
             assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
             set_parent_death_signal(Signal::KILL).unwrap();
             become_subreaper().unwrap();
+            let machine = || rustix::system::uname().machine().to_owned();
+            let before = machine();
+            set_domain(Domain::Linux32).unwrap();
+            assert_ne!(machine(), before);
+            set_domain(Domain::Linux).unwrap();
+            assert_eq!(machine(), before);
             set_umask(Mode::from(0o027));
             assert_eq!(status("Umask"), "0027");
             set_no_new_privs().unwrap();

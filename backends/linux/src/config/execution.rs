@@ -3,8 +3,9 @@
 use nucleus_abi::{Beyond, Keyring, LandlockRule, Result};
 
 use super::document::{self, Spec};
+use super::each_process::{self, EachProcess};
+use super::filter;
 use super::process::{self, Process};
-use super::{filter, refused};
 use crate::seccomp::Program;
 
 /// A process of its own, and what the container's configuration says of all its processes.
@@ -14,6 +15,8 @@ pub struct Execution {
     pub process: Process,
     /// The container's compiled system call filter.
     pub seccomp: Option<Program>,
+    /// What each process of the container is given.
+    pub each_process: EachProcess,
     /// The container's Landlock rules.
     pub landlock: Option<Vec<LandlockRule>>,
     /// Which session keyring it has.
@@ -30,12 +33,12 @@ impl Execution {
     pub fn parse(config: &str, process: &str, beyond: &Beyond) -> Result<Self> {
         let spec: Spec<'_> = document::read(config)?;
         let document: document::Process<'_> = document::read(process)?;
-        refused::process(&document)?;
         let mut warnings = Vec::new();
         Ok(Self {
             process: process::read(Some(&document), &mut warnings)?,
             // Its unknown names were told when the container was created.
             seccomp: filter(&spec.linux, &mut Vec::new())?,
+            each_process: each_process::read(&spec.linux)?,
             landlock: beyond.landlock.clone(),
             keyring: beyond.keyring,
             warnings,

@@ -6,8 +6,10 @@
 mod device_rules;
 mod devices;
 pub mod document;
+mod each_process;
 mod execution;
 mod hooks;
+mod index_list;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -15,6 +17,7 @@ mod process;
 mod refused;
 mod resources;
 mod root;
+mod scheduling;
 mod sysctls;
 mod version;
 
@@ -32,14 +35,16 @@ use mounts::Surroundings;
 
 pub use device_rules::{DEFAULT_RULES, DeviceAccess, DeviceKind, DeviceRule, Verdict};
 pub use devices::Node;
+pub use each_process::{EachProcess, MemoryPolicy};
 pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
 pub use mounts::{Attributes, Content, Datum, FileSystem, Filled, IdSource, Mount, Origin, known_options};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
 pub use net_devices::NetDevice;
-pub use process::{Capabilities, Escalation, Process, Terminal};
+pub use process::{Capabilities, Escalation, Labels, Process, Terminal};
 pub use resources::{Cpu, Device, Io, Limits, Memory, Network, Rate, Rdma, Throttle, read_change};
 pub use root::{Access, Root};
+pub use scheduling::{Affinity, IoPriority};
 pub use sysctls::Sysctl;
 
 /// Everything that the engine needs to know about one container.
@@ -69,6 +74,8 @@ pub struct Configuration {
     pub sysctls: Vec<Sysctl>,
     /// The first process.
     pub process: Process,
+    /// What each of its processes is given.
+    pub each_process: EachProcess,
     /// Cgroup limits.
     pub limits: Limits,
     /// The compiled system call filter.
@@ -115,6 +122,7 @@ impl Configuration {
             readonly: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctls::read(linux, &namespaces)?,
             process: process::read(spec.process.as_ref(), &mut warnings)?,
+            each_process: each_process::read(linux)?,
             limits: resources::read(&linux.resources)?,
             seccomp: filter(linux, &mut warnings)?,
             landlock: beyond.landlock.clone(),

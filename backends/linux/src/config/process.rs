@@ -6,10 +6,12 @@ use std::str::FromStr;
 
 use nucleus_abi::Result;
 use nucleus_sys::capability::{Capability, CapabilitySet, bounding};
+use nucleus_sys::scheduling::Schedule;
 use nucleus_sys::terminal::Winsize;
 use rustix::process::Resource;
 
 use super::document::{self, Text};
+use super::scheduling::{self, Affinity, IoPriority};
 use crate::fault::invalid;
 
 /// The container's first process.
@@ -39,6 +41,14 @@ pub struct Process {
     pub terminal: Option<Terminal>,
     /// Adjustment of the out-of-memory score, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
+    /// How it is scheduled.
+    pub schedule: Option<Schedule>,
+    /// Its priority for block devices.
+    pub io_priority: Option<IoPriority>,
+    /// On which processors it runs, if it is executed in a container that runs.
+    pub affinity: Affinity,
+    /// Labels of security modules.
+    pub labels: Labels,
 }
 
 /// The capability sets of the workload. The inheritable set is no choice: it holds what the kernel demands for the
@@ -62,6 +72,15 @@ pub enum Escalation {
     Allowed,
     /// They don't: `no_new_privs`.
     Denied,
+}
+
+/// What security modules call the process by.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The `AppArmor` profile.
+    pub apparmor: Option<String>,
+    /// The `SELinux` context.
+    pub selinux: Option<String>,
 }
 
 /// A terminal of the container's own.
@@ -90,6 +109,18 @@ pub(super) fn read(process: Option<&document::Process<'_>>, warnings: &mut Vec<S
         escalation: if process.no_new_privileges { Escalation::Denied } else { Escalation::Allowed },
         terminal: terminal(process),
         oom_score_adj: oom_score_adj(process.oom_score_adj)?,
+        schedule: process.scheduler.as_ref().map(scheduling::schedule).transpose()?,
+        io_priority: process.io_priority.as_ref().map(scheduling::io_priority).transpose()?,
+        affinity: process
+            .exec_cpu_affinity
+            .as_ref()
+            .map(scheduling::affinity)
+            .transpose()?
+            .unwrap_or_default(),
+        labels: Labels {
+            apparmor: label("process.apparmorProfile", process.apparmor_profile.as_ref())?,
+            selinux: label("process.selinuxLabel", process.selinux_label.as_ref())?,
+        },
     })
 }
 
@@ -204,6 +235,16 @@ fn terminal(process: &document::Process<'_>) -> Option<Terminal> {
         ws_ypixel: 0,
     });
     Some(Terminal { size })
+}
+
+/// An empty one is none.
+fn label(field: &str, text: Option<&Text<'_>>) -> Result<Option<String>> {
+    match text.map(|text| &**text) {
+        None | Some("") => Ok(None),
+        // It is a word of a line that the kernel takes apart.
+        Some(text) if text.contains(['\0', '\n']) => Err(invalid(field, "holds a NUL byte or a line break")),
+        Some(text) => Ok(Some(text.to_owned())),
+    }
 }
 
 fn oom_score_adj(value: Option<i32>) -> Result<Option<i32>> {

@@ -2,7 +2,7 @@
 
 use nucleus_abi::Result;
 
-use super::document::{Linux, Process, Spec, Text};
+use super::document::{Linux, Spec, Text};
 use crate::fault::unsupported;
 
 pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
@@ -13,26 +13,11 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
         ("zos", spec.zos.is_some()),
         ("freebsd", spec.freebsd.is_some()),
     ])?;
-    spec.process.as_ref().map_or(Ok(()), process)?;
     linux(&spec.linux)
 }
 
-pub(super) fn process(process: &Process<'_>) -> Result<()> {
-    first(&[
-        ("process.apparmorProfile", says(process.apparmor_profile.as_ref())),
-        ("process.selinuxLabel", says(process.selinux_label.as_ref())),
-        ("process.ioPriority", process.io_priority.is_some()),
-        ("process.scheduler", process.scheduler.is_some()),
-        ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
-    ])
-}
-
 fn linux(linux: &Linux<'_>) -> Result<()> {
-    first(&[
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.personality", linux.personality.is_some()),
-    ])
+    first(&[("linux.intelRdt", linux.intel_rdt.is_some())])
 }
 
 fn says(label: Option<&Text<'_>>) -> bool {

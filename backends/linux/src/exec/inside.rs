@@ -17,7 +17,7 @@ use crate::config::{Execution, Terminal};
 use crate::fault::OrFail;
 use crate::gate::{self, Message};
 use crate::init::namespaces;
-use crate::workload::{Given, Handover, stdio};
+use crate::workload::{Given, Handover, labels, rights, scheduling, stdio};
 
 /// What the child gets from its parent, by being a copy of it.
 pub(super) struct Inside<'a> {
@@ -50,10 +50,18 @@ impl Inside<'_> {
         let wanted = &self.execution.process;
         process::set_umask(Mode::empty());
         self.entrance.enter()?;
+        if let Some(processors) = &wanted.affinity.last {
+            scheduling::confine("process.execCPUAffinity.final", processors)?;
+        }
+        scheduling::schedule(None, wanted)?;
         if let Some(value) = wanted.oom_score_adj {
             self.proc
                 .write(ProcBase::Itself, "oom_score_adj", value.to_string().as_bytes())
                 .or_fail("adjust the out-of-memory score", value)?;
+        }
+        labels::ask_for(&self.proc, &wanted.labels)?;
+        if self.kinds.contains(NamespaceSet::USER) {
+            rights::raise_limits(None, wanted)?;
         }
         // The parent entered the pid namespace for us: we were born in it.
         self.container.join(&self.proc, self.kinds - NamespaceSet::PID)?;
@@ -63,6 +71,7 @@ impl Inside<'_> {
         namespaces::new_session(self.id, self.execution.keyring, self.execution.seccomp.as_ref())?;
         let handover = Handover {
             process: wanted,
+            each_process: &self.execution.each_process,
             seccomp: self.execution.seccomp.as_ref(),
             landlock: self.execution.landlock.as_deref(),
             role: Role::Workload,

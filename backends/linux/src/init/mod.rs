@@ -21,18 +21,20 @@ use nucleus_abi::{Error, Init, Result, Status};
 use nucleus_sys::in_root::Root;
 use nucleus_sys::last_stage::Role;
 use nucleus_sys::mount::{DetachedMount, Propagation, Reach};
-use nucleus_sys::namespace::NamespaceSet;
+use nucleus_sys::namespace::{Namespace, NamespaceSet};
+use nucleus_sys::procfs::ProcFs;
 use nucleus_sys::socket::Socket;
 use nucleus_sys::terminal::Pty;
 
 use crate::aside;
 use crate::cgroups::{self, Group, Version};
-use crate::config::{self, Access, Configuration, Content, Mount, Point, Terminal};
+use crate::config::{self, Access, Configuration, Content, Labels, Mount, Point, Terminal};
+use crate::fault::OrFail;
 use crate::gate::{self, Message, Word};
 use crate::hooks::{Callbacks, Moment};
 use crate::joining::{Target, is_for_parent};
 use crate::sources::Sources;
-use crate::workload::{Given, Handover};
+use crate::workload::{Given, Handover, labels};
 
 /// What the child gets from its parent, by being a copy of it.
 pub(crate) struct Inside<'a> {
@@ -99,6 +101,9 @@ enum Step<'c> {
     CgroupNamespace,
     /// Kernel parameters, when the network is there.
     Sysctls,
+    /// Ask for the labels of security modules, while the host's procfs is there. Programs that we call get them too, thus as
+    /// late as possible.
+    Label,
     /// Hooks of the runtime's side: told outside that all is mounted, and waited for.
     AwaitHooks,
     /// The createContainer hooks, while the host's programs can still be found.
@@ -117,11 +122,17 @@ enum Step<'c> {
 fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Group]) -> Vec<Step<'c>> {
     let namespaces = &configuration.namespaces;
     let own = |set| namespaces.new.contains(set);
+    let labelled = configuration.process.labels != Labels::default();
     let mut steps = vec![Step::Hide];
     if own(NamespaceSet::USER) {
         steps.extend([Step::AwaitMaps, Step::BecomeRoot]);
     }
-    steps.extend(joins.iter().filter(|target| !is_for_parent(target.kind, namespaces)).map(Step::Join));
+    for target in joins.iter().filter(|target| !is_for_parent(target.kind, namespaces)) {
+        if target.kind == Namespace::Mount && labelled {
+            steps.push(Step::Label);
+        }
+        steps.push(Step::Join(target));
+    }
     steps.extend([Step::NewSession, Step::Name]);
     let mut late = Late::default();
     if aside::concerns(namespaces) {
@@ -153,6 +164,9 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Gr
         steps.push(Step::SealMemory);
     }
     if let Some(root) = &configuration.root {
+        if labelled {
+            steps.push(Step::Label);
+        }
         if root.access == Access::ReadOnly {
             steps.push(Step::SealRoot);
         }
@@ -279,6 +293,7 @@ impl<'a> Build<'a> {
         self.all(joins)?;
         let handover = Handover {
             process: &self.configuration.process,
+            each_process: &self.configuration.each_process,
             seccomp: self.configuration.seccomp.as_ref(),
             landlock: self.configuration.landlock.as_deref(),
             role: match self.configuration.init {
@@ -336,6 +351,7 @@ impl<'a> Build<'a> {
             Step::SealRoot => root::seal(self.root_fd()),
             Step::CgroupNamespace => namespaces::cgroup(),
             Step::Sysctls => sysctls::write(&self.configuration.sysctls),
+            Step::Label => self.label(),
             Step::Pivot => root::pivot(self.root_fd()),
             Step::Propagate(propagation, reach) => root::propagate(self.root_fd(), propagation, reach),
         }
@@ -344,6 +360,11 @@ impl<'a> Build<'a> {
 
     fn hear(&self, word: Word) -> std::result::Result<Vec<OwnedFd>, Leave> {
         gate::hear(&self.gate, word)?.ok_or(Leave::Abandoned)
+    }
+
+    fn label(&self) -> Result<()> {
+        let proc = ProcFs::open().or_fail("open the host's procfs", "/proc")?;
+        labels::ask_for(&proc, &self.configuration.process.labels)
     }
 
     fn enter_network(&self) -> std::result::Result<(), Leave> {

@@ -2,9 +2,12 @@
 //! container's first process and each that is executed in it later go this way.
 
 mod command;
+mod each_process;
 mod filter;
+pub(crate) mod labels;
 mod landlock;
-mod rights;
+pub(crate) mod rights;
+pub(crate) mod scheduling;
 pub(crate) mod stdio;
 
 use std::convert::Infallible;
@@ -19,7 +22,7 @@ use nucleus_sys::{process, signal};
 
 pub(crate) use stdio::Given;
 
-use crate::config::{Escalation, Process};
+use crate::config::{EachProcess, Escalation, Process};
 use crate::fault::OrFail;
 use crate::gate::{self, Message};
 use crate::hooks::ForLastStage;
@@ -28,6 +31,7 @@ use crate::seccomp::Program;
 /// What a process that stands in all of the container's namespaces needs to become the workload.
 pub(crate) struct Handover<'a> {
     pub(crate) process: &'a Process,
+    pub(crate) each_process: &'a EachProcess,
     pub(crate) seccomp: Option<&'a Program>,
     pub(crate) landlock: Option<&'a [LandlockRule]>,
     pub(crate) role: Role,
@@ -59,6 +63,7 @@ impl Handover<'_> {
     /// ([`Given::keep_clear`]).
     pub(crate) fn become_last_stage(self, gate: &Socket) -> Result<Infallible> {
         let wanted = self.process;
+        each_process::take_on(self.each_process)?;
         let ruleset = self.landlock.map(landlock::ruleset).transpose()?;
         rights::limit(wanted)?;
         stdio::connect(self.pty.as_ref(), self.given)?;

@@ -1,20 +1,48 @@
 //! Giving up rights, in the order that the kernel's rules leave (capabilities(7), seccomp(2)).
 
-use nucleus_abi::Result;
+use std::io;
+
+use nucleus_abi::{Error, Result};
 use nucleus_sys::capability::{self, CapabilitySet};
-use nucleus_sys::{Mode, process, rlimit};
+use nucleus_sys::{Mode, Pid, process, rlimit};
+use rustix::process::Resource;
 
 use crate::config::Process;
-use crate::fault::OrFail;
+use crate::fault::{OrFail, system};
 
 /// Resource limits and umask; raising a hard limit needs the rights that go next.
 pub(super) fn limit(process: &Process) -> Result<()> {
     for (resource, soft, hard) in &process.limits {
-        let subject = || format!("{resource:?}: soft {soft}, hard {hard}");
-        rlimit::set(None, *resource, *soft, *hard).or_fail("set a resource limit", subject())?;
+        rlimit::set(None, *resource, *soft, *hard)
+            .map_err(|error| limit_refused(*resource, *hard, &error))?;
     }
     process::set_umask(Mode::from(process.umask.unwrap_or(0o022)));
     Ok(())
+}
+
+/// Raises the hard limits of a process (`None`: the caller) to those of the workload. Only the host's root may do so, thus
+/// before the process enters a user namespace; they are set exactly by [`limit`].
+pub(crate) fn raise_limits(process: Option<Pid>, wanted: &Process) -> Result<()> {
+    for (resource, _, hard) in &wanted.limits {
+        let now = rustix::process::getrlimit(*resource);
+        if now.maximum.is_some_and(|maximum| maximum < *hard) {
+            rlimit::set(process, *resource, now.current.unwrap_or(u64::MAX), *hard)
+                .map_err(|error| limit_refused(*resource, *hard, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn limit_refused(resource: Resource, hard: u64, error: &io::Error) -> Error {
+    let refused = system("set a resource limit", error)
+        .on(format!("config.json: process.rlimits: {resource:?}, hard limit {hard}"));
+    match error.raw_os_error() {
+        // getrlimit(2): asked for in the host's user namespace.
+        Some(libc::EPERM) => {
+            refused.hint("a hard limit above that of nucleus takes CAP_SYS_RESOURCE on the host")
+        }
+        _ => refused,
+    }
 }
 
 /// Becomes the workload's user. The permitted capabilities stay for now; effective is what the workload will have, so that

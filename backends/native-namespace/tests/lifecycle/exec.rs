@@ -30,7 +30,7 @@ impl Bundle {
     }
 
     /// A container that does nothing until the test has ended.
-    fn idle() -> Self {
+    pub(crate) fn idle() -> Self {
         Self::new("cat")
     }
 }
@@ -41,14 +41,14 @@ fn groups(bundle: &Bundle) -> Vec<PathBuf> {
 }
 
 /// A process as `exec` gets it: the script with the container's own attributes, unless the test changes them.
-fn process(bundle: &Bundle, script: &str) -> Value {
+pub(crate) fn process(bundle: &Bundle, script: &str) -> Value {
     let mut process = bundle.config["process"].clone();
     process["args"] = json!(["/bin/sh", "-c", script]);
     process
 }
 
 /// A process that was executed.
-struct Executed {
+pub(crate) struct Executed {
     reply: ExecReply,
     descriptors: Vec<OwnedFd>,
 }
@@ -99,7 +99,7 @@ fn null() -> File {
     File::options().read(true).write(true).open("/dev/null").unwrap()
 }
 
-fn execute(bundle: &Bundle, process: &Value) -> Result<Executed> {
+pub(crate) fn execute(bundle: &Bundle, process: &Value) -> Result<Executed> {
     execute_with(bundle, process, [null().as_fd(); 3], &Asked::default())
 }
 
@@ -122,7 +122,7 @@ fn text(mut pipe: PipeReader) -> String {
 }
 
 /// The whole life of an executed process.
-fn run_process(bundle: &Bundle, process: &Value) -> Outcome {
+pub(crate) fn run_process(bundle: &Bundle, process: &Value) -> Outcome {
     let null = File::open("/dev/null").unwrap();
     let (stdout, out) = std::io::pipe().unwrap();
     let (stderr, err) = std::io::pipe().unwrap();
@@ -161,7 +161,7 @@ fn assert_same_namespaces(bundle: &Bundle) {
     assert_eq!(own, fs::read_link("/proc/self/ns/pid").unwrap(), "we are back in our own");
 }
 
-fn with_user_namespace(bundle: Bundle) -> Bundle {
+pub(crate) fn with_user_namespace(bundle: Bundle) -> Bundle {
     let maps = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
     let bundle = bundle.push("/linux/namespaces", json!({"type": "user"}));
     let bundle = bundle.set("/linux/uidMappings", maps.clone()).set("/linux/gidMappings", maps);

@@ -102,6 +102,11 @@ impl Bundle {
         self.directory.join("rootfs")
     }
 
+    /// One more of busybox' programs.
+    pub(crate) fn applet(&self, name: &str) {
+        symlink("busybox", self.rootfs().join("bin").join(name)).unwrap();
+    }
+
     pub(crate) fn state_directory(&self) -> PathBuf {
         self.directory.join("state")
     }

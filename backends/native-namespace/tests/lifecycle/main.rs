@@ -1,5 +1,6 @@
 //! Containers through the whole protocol: sandbox, create, start, wait, delete.
 
+mod attributes;
 mod cgroups;
 mod exec;
 mod harness;
