@@ -2,7 +2,7 @@
 
 use nucleus_abi::Result;
 
-use super::document::{Linux, Spec, Text};
+use super::document::{Linux, Spec};
 use crate::fault::unsupported;
 
 pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
@@ -18,10 +18,6 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<()> {
 
 fn linux(linux: &Linux<'_>) -> Result<()> {
     first(&[("linux.intelRdt", linux.intel_rdt.is_some())])
-}
-
-fn says(label: Option<&Text<'_>>) -> bool {
-    label.is_some_and(|text| !text.is_empty())
 }
 
 fn first(fields: &[(&'static str, bool)]) -> Result<()> {

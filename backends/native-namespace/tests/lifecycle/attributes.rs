@@ -86,7 +86,7 @@ fn the_priority_for_disks_is_the_one_asked_for() {
     alone(|| {
         let script = "exec ionice";
         let of = |priority: Value| {
-            let mut bundle = Bundle::new(script).set("/process/ioPriority", priority);
+            let bundle = Bundle::new(script).set("/process/ioPriority", priority);
             bundle.applet("ionice");
             bundle.run().output().to_owned()
         };
