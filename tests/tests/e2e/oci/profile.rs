@@ -155,3 +155,39 @@ fn an_annotation_picks_from_the_operators_list_only() {
     assert!(refused.stderr.contains("engines.annotation.profiles"), "{refused}");
     host.assert_no_leak();
 }
+
+#[test]
+fn an_exec_is_held_to_the_profile_that_the_container_was_made_by() {
+    let host = Host::enter();
+    let bundle = loose(&host, "sleep 60").write();
+    let container = Container::fresh(&host);
+    container.creating(&bundle).profile(host.profile("configs/dev.yaml", TIGHT)).output().assert_success();
+    container.start();
+    let exec = |arguments: &[&str]| {
+        let words = ["/bin/sh", "-c", STATUS];
+        host.nucleus("exec").args(arguments).arg(&container.id).args(words).output()
+    };
+    says(&exec(&["--cap", "CAP_SYS_ADMIN", "--cap", "CAP_KILL"]), &TIGHTENED);
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).unwrap();
+    assert!(cgroup.contains(&container.id), "{cgroup}");
+    container.verb("delete").arg("--force").output().assert_success();
+    host.assert_no_leak();
+}
+
+#[test]
+fn an_exec_as_root_is_refused_where_the_profile_names_another_user() {
+    let host = Host::enter();
+    let bundle = loose(&host, "sleep 60").set("/process/user", json!({"uid": 7, "gid": 7})).write();
+    let profile = host.profile("configs/dev.yaml", &format!("workload: {{user: 7:7}}\n{TIGHT}"));
+    let container = Container::fresh(&host);
+    container.creating(&bundle).profile(&profile).output().assert_success();
+    container.start();
+    let exec = |user: &str| host.nucleus("exec").args(["--user", user, &container.id, "id", "-u"]).output();
+    assert_eq!(exec("8").assert_success().text(), "8");
+    let refused = exec("0").assert_code(125);
+    for word in ["process.user.uid", &profile.display().to_string()] {
+        assert!(refused.stderr.contains(word), "{word}: {refused}");
+    }
+    container.verb("delete").arg("--force").output().assert_success();
+    host.assert_no_leak();
+}
