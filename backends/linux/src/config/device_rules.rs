@@ -109,6 +109,22 @@ pub const DEFAULT_RULES: [DeviceRule; 10] = [
     allow(DeviceKind::Character, Some(136), None, DeviceAccess::ALL),
 ];
 
+/// `/dev/console`, which engines list among what every container may use.
+const CONSOLE: DeviceRule = node(5, 1);
+
+/// Whether the rules allow more than what every container may use.
+pub(super) fn grant(rules: &[DeviceRule]) -> bool {
+    let is_usual = |rule: &DeviceRule| {
+        let same = |usual: &DeviceRule| {
+            (usual.kind, usual.major) == (rule.kind, rule.major)
+                && usual.minor.is_none_or(|minor| rule.minor == Some(minor))
+        };
+        DEFAULT_RULES[2..].iter().chain([&CONSOLE]).any(same)
+    };
+    let uses = |rule: &&DeviceRule| rule.access.bits() & !DeviceAccess::MAKE.bits() != 0;
+    rules.iter().filter(uses).any(|rule| rule.verdict == Verdict::Allow && !is_usual(rule))
+}
+
 pub(super) fn read(rules: &[document::DeviceRule<'_>]) -> Result<Vec<DeviceRule>> {
     rules.iter().enumerate().map(|(index, entry)| rule(index, entry)).collect()
 }

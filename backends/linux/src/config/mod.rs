@@ -38,7 +38,9 @@ pub use devices::Node;
 pub use each_process::{EachProcess, MemoryPolicy};
 pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
-pub use mounts::{Attributes, Content, Datum, FileSystem, Filled, IdSource, Mount, Origin, known_options};
+pub use mounts::{
+    Attributes, Content, Datum, Devices, FileSystem, Filled, IdSource, Mount, Origin, Source, known_options,
+};
 pub use namespaces::{IdMaps, Joined, Namespaces, Offset};
 pub use net_devices::NetDevice;
 pub use process::{Capabilities, Escalation, Labels, Process, Terminal};
@@ -109,7 +111,8 @@ impl Configuration {
         let namespaces = namespaces::read(linux)?;
         let mut warnings = Vec::new();
         let label = linux.mount_label.as_deref().filter(|label| !label.is_empty());
-        let surroundings = Surroundings { namespaces: &namespaces, label };
+        let limits = resources::read(&linux.resources)?;
+        let surroundings = Surroundings { namespaces: &namespaces, label, device_rules: &limits.devices };
         let configuration = Self {
             hostname: hostname("hostname", spec.hostname.as_deref(), &namespaces)?,
             domainname: hostname("domainname", spec.domainname.as_deref(), &namespaces)?,
@@ -123,7 +126,7 @@ impl Configuration {
             sysctls: sysctls::read(linux, &namespaces)?,
             process: process::read(spec.process.as_ref(), &mut warnings)?,
             each_process: each_process::read(linux)?,
-            limits: resources::read(&linux.resources)?,
+            limits,
             seccomp: filter(linux, &mut warnings)?,
             landlock: beyond.landlock.clone(),
             init: beyond.init,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use nucleus_abi::{Error, ErrorCode};
 use nucleus_sys::device::Special;
-use nucleus_sys::mount::{MountAttrFlags, Propagation, Reach};
+use nucleus_sys::mount::{Propagation, Reach};
 
 fn minimal() -> Value {
     json!({
@@ -181,8 +181,7 @@ fn options(words: &[&str]) -> Mount {
 fn a_bind_mount_is_private_and_without_devices_unless_said_otherwise() {
     let mount = options(&["rbind"]);
     assert_eq!(mount.propagation, [(Propagation::Private, Reach::Tree)]);
-    assert!(mount.own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
-    assert!(!options(&["bind", "dev"]).own.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
+    assert_eq!((mount.devices, options(&["bind", "dev"]).devices), (Devices::No, Devices::AsSaid));
 }
 
 #[test]
@@ -214,6 +213,34 @@ fn a_label_is_given_to_the_file_systems_that_can_have_it() {
         _ => false,
     });
     assert_eq!(labelled.map(|mount| mount.index).collect::<Vec<_>>(), [0, 1]);
+}
+
+/// Without rules nothing but `nodev` keeps the workload from devices; where rules grant some, the nodes may be anywhere.
+#[test]
+fn device_rules_decide_what_mounts_add() {
+    let of = |rules: Value, mount: Value| {
+        let mut document = minimal();
+        document["linux"]["resources"] = json!({"devices": rules});
+        document["mounts"] = json!([mount]);
+        parse(&document).unwrap().mounts[0].devices
+    };
+    let bind = |target: &str| json!({"destination": target, "source": "/srv", "options": ["bind"]});
+    let tmpfs = || json!({"destination": "/data", "type": "tmpfs"});
+    let rule = |allow: bool, kind: &str, major: i64, minor: i64, access: &str| json!({"allow": allow, "type": kind, "major": major, "minor": minor, "access": access});
+    let deny = json!({"allow": false, "access": "rwm"});
+    let usual = json!([deny, {"allow": true, "type": "c", "access": "m"}, rule(true, "c", 1, 3, "rwm"),
+        rule(true, "c", 5, 1, "rwm"), rule(true, "c", 136, 4, "rwm"), rule(false, "c", 10, 229, "rwm")]);
+    assert_eq!(of(json!([]), bind("/data")), Devices::No);
+    assert_eq!(of(json!([]), tmpfs()), Devices::No);
+    assert_eq!(of(json!([]), json!({"destination": "/dev/pts", "type": "devpts"})), Devices::AsSaid);
+    assert_eq!(of(usual.clone(), bind("/data")), Devices::SourceOnly);
+    assert_eq!(of(usual.clone(), bind("/dev")), Devices::AsSaid);
+    assert_eq!(of(usual, tmpfs()), Devices::No);
+    for grant in
+        [rule(true, "c", 10, 229, "rw"), rule(true, "b", 1, 3, "r"), json!({"allow": true, "access": "rwm"})]
+    {
+        assert_eq!(of(json!([deny, grant]), tmpfs()), Devices::AsSaid, "{grant}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `/dev`: a tmpfs of our own, in which the standard nodes are binds of the host's.
 //!
-//! The tmpfs is `nodev`, so that what the workload makes with mknod is no device, even with `CAP_MKNOD`; each node is a
+//! The tmpfs is `nodev`, unless device rules grant more than the usual, so that what the workload makes with mknod is no device, even with `CAP_MKNOD`; each node is a
 //! mount of its own, of an inode that was verified to be the device (CVE-2025-31133). These mounts are read-only: that
 //! keeps the workload from changing mode and owner of the *host's* inode, and does not keep it from writing to the device.
 
@@ -17,9 +17,8 @@ use crate::config::{Datum, FileSystem};
 use crate::fault::{OrFail, explain};
 
 /// What `/dev` always is.
-pub(super) const DEV_ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV
-    .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
-    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+pub(super) const DEV_ATTRIBUTES: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// The default devices of the specification (config-linux.md), but `ptmx`, which is a link, and `console`.
 const STANDARD: [(&std::ffi::CStr, (u32, u32)); 6] = [
@@ -58,7 +57,11 @@ pub(super) fn mount_dev(root: Root<'_>) -> Result<()> {
     let tmpfs =
         FileSystem::new("tmpfs", "tmpfs", vec![Datum::new("mode", "755"), Datum::new("size", "65536k")]);
     let place = mounts::directory(root, &dev())?;
-    mounts::attach(mounts::make(&tmpfs, DEV_ATTRIBUTES, &dev())?, &place, &dev())
+    mounts::attach(
+        mounts::make(&tmpfs, DEV_ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_NODEV, &dev())?,
+        &place,
+        &dev(),
+    )
 }
 
 /// Fills our `/dev`; returns its `null`.

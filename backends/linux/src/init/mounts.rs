@@ -11,7 +11,7 @@ use nucleus_sys::mount::{
 use nucleus_sys::{Mode, OFlags};
 
 use super::{copy_up, devices, root};
-use crate::config::{Attributes, Datum, FileSystem, Filled, Mount, Namespaces};
+use crate::config::{Attributes, Datum, FileSystem, Filled, Mount, Namespaces, Source};
 use crate::fault::{OrFail, explain, invalid, system, unsupported};
 use crate::sources::{Bind, Shape, shape};
 
@@ -32,7 +32,7 @@ pub(super) fn file_system(
 ) -> Result<Option<OwnedFd>> {
     let covered_mode = covered_mode(root, mount, file_system);
     let place = directory(root, &mount.target)?;
-    let mut attributes = mount.tree.then(mount.own).set;
+    let mut attributes = mount.tree.then(mount.own).set | mount.devices.attributes(Source::Other).set;
     if devices::is_dev(&mount.target) {
         attributes |= devices::DEV_ATTRIBUTES;
     }

@@ -1,7 +1,7 @@
 //! `linux.devices`: nodes that the container has beyond the standard ones.
 //!
-//! Every file system of the container is `nodev`, our `/dev` too, so that what the image brings or the workload makes is no
-//! device. A node is made in our `/dev`, where the image has no say, and shown at its path by a mount of its own, the only
+//! The root file system is `nodev`, and our `/dev` too unless device rules grant more than the usual, so that what the image
+//! brings or the workload makes is no device. A node is made in our `/dev`, where the image has no say, and shown at its path by a mount of its own, the only
 //! one on which it is a device. Where the kernel lets nobody make nodes, as in a user namespace, the host's own is shown.
 
 use std::ffi::CStr;
@@ -55,32 +55,38 @@ fn is_there(root: Root<'_>, node: &Node) -> Result<bool> {
         return Err(invalid(format!("linux.devices[{}].path", node.index), cause));
     }
     let stat = rustix::fs::fstat(&found).or_fail(STEP, &node.path)?;
-    let usable =
-        !rustix::fs::fstatvfs(&found).or_fail(STEP, &node.path)?.f_flag.contains(StatVfsMountFlags::NODEV);
     let as_asked = (stat.st_mode & 0o7777, (stat.st_uid, stat.st_gid)) == (node.mode, node.owner);
-    Ok(usable && (as_asked || node.special == PTMX))
+    Ok((as_asked || node.special == PTMX) && is_usable(&found, node)?)
 }
 
 fn show(root: Root<'_>, dev: &OwnedFd, node: &Node) -> Result<()> {
     let (parent, name) = root.parent(&node.path).or_fail(STEP, &node.path)?;
-    let is_ours = device(&parent)? == device(dev)?;
-    let in_dev = is_ours && !exists(&parent, name);
-    let (directory, passing) = if in_dev { (&parent, name) } else { (dev, PASSING) };
-    let mount = match made(directory, passing, node) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => hosts(node)?,
-        result => {
-            result.map_err(|error| not_made(node, &error))?;
-            let mount = DetachedMount::clone_at(directory.as_fd(), passing, Reach::Mount);
-            as_device(mount.or_fail(STEP, &node.path)?, node)?
+    let in_dev = device(&parent)? == device(dev)? && !exists(&parent, name);
+    let (directory, name) = if in_dev { (&parent, name) } else { (dev, PASSING) };
+    match made(directory, name, node) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => attach(root, hosts(node)?, node),
+        Err(error) => Err(not_made(node, &error)),
+        Ok(()) if in_dev && is_usable(directory, node)? => Ok(()),
+        Ok(()) => {
+            attach(root, as_device(directory, name, node)?, node)?;
+            if in_dev {
+                return Ok(());
+            }
+            // Only now: what is unlinked can't be attached any more.
+            rustix::fs::unlinkat(dev, PASSING, AtFlags::empty()).or_fail(STEP, &node.path)
         }
-    };
-    if !in_dev {
-        // ENOENT where the host's node is shown.
-        let _ = rustix::fs::unlinkat(dev, PASSING, AtFlags::empty());
     }
-    let place =
-        root.create_file(&node.path, Mode::from(0o666)).or_fail("make the place for a device", &node.path)?;
-    mounts::attach(mount, &place, &node.path)
+}
+
+fn attach(root: Root<'_>, mount: DetachedMount, node: &Node) -> Result<()> {
+    let place = root.create_file(&node.path, Mode::from(0o666));
+    mounts::attach(mount, &place.or_fail("make the place for a device", &node.path)?, &node.path)
+}
+
+/// Whether nodes on its mount are devices.
+fn is_usable(file: &OwnedFd, node: &Node) -> Result<bool> {
+    let mount = rustix::fs::fstatvfs(file).or_fail(STEP, &node.path)?;
+    Ok(!mount.f_flag.contains(StatVfsMountFlags::NODEV))
 }
 
 fn device(file: &OwnedFd) -> Result<u64> {
@@ -109,8 +115,9 @@ fn not_made(node: &Node, error: &std::io::Error) -> Error {
     }
 }
 
-/// The attributes of `/dev` but `nodev`.
-fn as_device(mount: DetachedMount, node: &Node) -> Result<DetachedMount> {
+/// A mount of the node alone, with the attributes of `/dev` but `nodev`.
+fn as_device(directory: &OwnedFd, name: &CStr, node: &Node) -> Result<DetachedMount> {
+    let mount = DetachedMount::clone_at(directory.as_fd(), name, Reach::Mount).or_fail(STEP, &node.path)?;
     let usable = Change { clear: MountAttrFlags::MOUNT_ATTR_NODEV, ..Change::default() };
     mount.change(usable, Reach::Mount).or_fail(STEP, &node.path)?;
     Ok(mount)

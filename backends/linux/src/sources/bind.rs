@@ -10,7 +10,7 @@ use rustix::fs::FileType;
 use super::changes::{self, Peers};
 use super::id_mapped::IdMapper;
 use super::{Shape, clone};
-use crate::config::{IdSource, Mount};
+use crate::config::{IdSource, Mount, Source};
 use crate::fault::{OrFail, explain, invalid, system, unsupported};
 
 /// A bind mount, ready to be attached.
@@ -38,11 +38,15 @@ impl<'a> Wanted<'a> {
         let step = "clone a mount's source";
         let stat = rustix::fs::fstat(descriptor).or_fail(step, self.source.display())?;
         let kind = FileType::from_raw_mode(stat.st_mode);
-        self.refuse_useless_device(kind)?;
+        let shown = match kind {
+            FileType::CharacterDevice | FileType::BlockDevice => Source::Device,
+            _ => Source::Other,
+        };
+        self.refuse_useless_device(shown)?;
         self.refuse_false_proc(descriptor)?;
         let clone = clone(descriptor, self.reach).or_fail(step, self.source.display())?;
         self.map_ids(&clone, ids)?;
-        for call in changes::calls(self.mount, self.reach, self.peers) {
+        for call in changes::calls(self.mount, shown, self.reach, self.peers) {
             clone.change(call.change(), call.reach).map_err(|error| self.cannot_change(&error))?;
         }
         let shape = if kind == FileType::Directory { Shape::Directory } else { Shape::File };
@@ -53,10 +57,9 @@ impl<'a> Wanted<'a> {
         format!("mounts[{}].{key}", self.mount.index)
     }
 
-    fn refuse_useless_device(&self, kind: FileType) -> Result<()> {
-        let is_device = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
-        let set = self.mount.own.set | self.mount.tree.set;
-        if is_device && set.contains(MountAttrFlags::MOUNT_ATTR_NODEV) {
+    fn refuse_useless_device(&self, shown: Source) -> Result<()> {
+        let set = self.mount.tree.then(self.mount.devices.attributes(shown)).then(self.mount.own).set;
+        if shown == Source::Device && set.contains(MountAttrFlags::MOUNT_ATTR_NODEV) {
             let cause = format!("{} is a device, and the mount is `nodev`", self.source.display());
             return Err(invalid(self.field("options"), cause)
                 .hint("add the option `dev` to give the container this device"));

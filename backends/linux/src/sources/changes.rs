@@ -2,7 +2,7 @@
 
 use nucleus_sys::mount::{Change, Propagation, Reach};
 
-use crate::config::{Attributes, Mount, Namespaces};
+use crate::config::{Attributes, Mount, Namespaces, Source};
 
 /// One call of `mount_setattr(2)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,16 +35,17 @@ impl Peers {
     }
 }
 
-/// The calls for a clone that reaches as far as `clone` does.
-pub(super) fn calls(mount: &Mount, clone: Reach, peers: Peers) -> Vec<Call> {
+/// The calls for a clone of `source` that reaches as far as `clone` does.
+pub(super) fn calls(mount: &Mount, source: Source, clone: Reach, peers: Peers) -> Vec<Call> {
+    let tree = mount.tree.then(mount.devices.attributes(source));
     let mut propagation = propagation(&mount.propagation, clone, peers).into_iter().peekable();
     let call = |attributes, propagation, reach| Call { attributes, propagation, reach };
     let mut calls = Vec::with_capacity(2);
     if clone == Reach::Mount {
         let first = propagation.next().map(|(mode, _)| mode);
-        calls.push(call(mount.tree.then(mount.own), first, Reach::Mount));
+        calls.push(call(tree.then(mount.own), first, Reach::Mount));
     } else {
-        for (attributes, reach) in [(mount.tree, Reach::Tree), (mount.own, Reach::Mount)] {
+        for (attributes, reach) in [(tree, Reach::Tree), (mount.own, Reach::Mount)] {
             let mode = propagation.next_if(|(_, found)| *found == reach).map(|(mode, _)| mode);
             calls.push(call(attributes, mode, reach));
         }
@@ -96,13 +97,16 @@ mod tests {
 
     fn of(words: &[&str], peers: Peers) -> Vec<(Option<Propagation>, Reach)> {
         let clone = if words.contains(&"rbind") { Reach::Tree } else { Reach::Mount };
-        calls(&mount(words), clone, peers).iter().map(|call| (call.propagation, call.reach)).collect()
+        calls(&mount(words), Source::Other, clone, peers)
+            .iter()
+            .map(|call| (call.propagation, call.reach))
+            .collect()
     }
 
     #[test]
     fn one_call_where_one_is_enough() {
         let attributes = |words| {
-            let calls = calls(&mount(words), Reach::Mount, Peers::OfTheHost);
+            let calls = calls(&mount(words), Source::Other, Reach::Mount, Peers::OfTheHost);
             assert_eq!((calls.len(), calls[0].propagation, calls[0].reach), (1, Some(Private), Reach::Mount));
             calls[0].attributes
         };
@@ -112,23 +116,27 @@ mod tests {
         );
         let own_counts = attributes(&["bind", "rro", "rw"]);
         assert!(!own_counts.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
-        assert_eq!(calls(&mount(&["rbind", "rro", "rnodev"]), Reach::Tree, Peers::OfTheHost).len(), 1);
-        assert_eq!(calls(&mount(&["rbind", "rro", "exec", "dev"]), Reach::Tree, Peers::OfTheHost).len(), 2);
+        assert_eq!(
+            calls(&mount(&["rbind", "rro", "rnodev"]), Source::Other, Reach::Tree, Peers::OfTheHost).len(),
+            1
+        );
+        assert_eq!(
+            calls(&mount(&["rbind", "rro", "exec", "dev"]), Source::Other, Reach::Tree, Peers::OfTheHost)
+                .len(),
+            2
+        );
     }
 
     #[test]
     fn the_host_is_shared_with_only_where_it_is_asked_for() {
         use Reach::{Mount, Tree};
         let host = |words| of(words, Peers::OfTheHost);
-        assert_eq!(host(&["rbind"]), [(Some(Private), Tree), (None, Mount)]);
+        assert_eq!(host(&["rbind"]), [(Some(Private), Tree)]);
         assert_eq!(host(&["rbind", "private"])[..], [(Some(Private), Tree), (Some(Private), Mount)]);
         assert_eq!(host(&["rbind", "unbindable"])[..], [(Some(Private), Tree), (Some(Unbindable), Mount)]);
-        assert_eq!(host(&["rbind", "slave"]), [(Some(Slave), Tree), (None, Mount)]);
-        assert_eq!(host(&["rbind", "shared"]), [(Some(Shared), Tree), (None, Mount)]);
-        assert_eq!(
-            host(&["rbind", "rslave", "shared"]),
-            [(Some(Slave), Tree), (None, Mount), (Some(Shared), Tree)]
-        );
+        assert_eq!(host(&["rbind", "slave"]), [(Some(Slave), Tree)]);
+        assert_eq!(host(&["rbind", "shared"]), [(Some(Shared), Tree)]);
+        assert_eq!(host(&["rbind", "rslave", "shared"]), [(Some(Slave), Tree), (Some(Shared), Tree)]);
         assert_eq!(host(&["bind", "slave", "shared"]), [(Some(Slave), Mount), (Some(Shared), Mount)]);
         assert_eq!(host(&["bind", "shared"]), [(Some(Shared), Mount)]);
     }

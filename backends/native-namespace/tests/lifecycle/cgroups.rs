@@ -333,7 +333,7 @@ const NODES: &str = "mknod /data/mem c 1 1; mknod /data/zero c 1 5; head -c 1 /d
 fn with_nodes(bundle: Bundle) -> Bundle {
     bundle.push(
         "/mounts",
-        json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]}),
+        json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "dev"]}),
     )
 }
 

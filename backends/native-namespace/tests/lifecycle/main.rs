@@ -10,5 +10,6 @@ mod joining;
 mod life;
 mod mounts;
 mod net_devices;
+mod nodes;
 mod propagation;
 mod seccomp;

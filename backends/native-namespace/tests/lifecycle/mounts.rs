@@ -31,7 +31,7 @@ pub(crate) fn mounting(bundle: Bundle) -> Bundle {
     bundle.set("/process/capabilities", json!({"bounding": set, "permitted": set, "effective": set}))
 }
 
-fn mapped(bundle: Bundle) -> Bundle {
+pub(crate) fn mapped(bundle: Bundle) -> Bundle {
     let maps = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
     bundle
         .push("/linux/namespaces", json!({"type": "user"}))

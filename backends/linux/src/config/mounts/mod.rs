@@ -10,6 +10,7 @@ use nucleus_abi::Result;
 use nucleus_sys::in_root::InRootPath;
 use nucleus_sys::mount::{MountAttrFlags, Propagation, Reach};
 
+use super::device_rules::{self, DeviceRule};
 use super::namespaces::{self, IdMaps};
 use super::{Namespaces, document, host_path};
 use crate::fault::{invalid, unsupported};
@@ -30,8 +31,40 @@ pub struct Mount {
     pub own: Attributes,
     /// Attributes of it and all mounts below it (`rro`, `rnosuid`, …).
     pub tree: Attributes,
+    /// Whether what lies on it as a device is one.
+    pub devices: Devices,
     /// Propagation, in the order in which it is set; private unless said otherwise, as an engine expects.
     pub propagation: Vec<(Propagation, Reach)>,
+}
+
+/// Whether device nodes on a mount are devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Devices {
+    /// As the attributes say, or as the source's mount has it.
+    AsSaid,
+    /// Nothing but the source itself, where that is a node.
+    SourceOnly,
+    /// Nothing.
+    No,
+}
+
+impl Devices {
+    /// What `nodev` adds to the attributes of the whole tree; `source` is what a bind mount shows.
+    pub fn attributes(self, source: Source) -> Attributes {
+        match (self, source) {
+            (Self::AsSaid, _) | (Self::SourceOnly, Source::Device) => Attributes::NONE,
+            _ => Attributes { set: MountAttrFlags::MOUNT_ATTR_NODEV, clear: MountAttrFlags::empty() },
+        }
+    }
+}
+
+/// What a mount shows at its root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A device node.
+    Device,
+    /// Anything else.
+    Other,
 }
 
 /// What is mounted.
@@ -187,9 +220,31 @@ pub(super) struct Surroundings<'a> {
     pub(super) namespaces: &'a Namespaces,
     /// `linux.mountLabel`.
     pub(super) label: Option<&'a str>,
+    /// `linux.resources.devices`.
+    pub(super) device_rules: &'a [DeviceRule],
 }
 
 impl Surroundings<'_> {
+    /// Device rules are kept by the cgroup, and by `nodev` on every mount as long as they grant nothing but what all
+    /// containers have: there is then no use for a node anywhere but in our `/dev`. Where they grant more, the workload may
+    /// make the nodes for it where it likes, as with other runtimes.
+    fn devices(&self, options: &Options, target: &InRootPath, content: &Content) -> Devices {
+        let (own, tree) = (options.own, options.tree);
+        let said = (own.set | own.clear | tree.set | tree.clear).contains(MountAttrFlags::MOUNT_ATTR_NODEV);
+        let has_rules = !self.device_rules.is_empty();
+        let hosts_dev = target.to_string() == "/dev" && matches!(content, Content::Bind { .. });
+        match content {
+            _ if said || device_rules::grant(self.device_rules) || (has_rules && hosts_dev) => {
+                Devices::AsSaid
+            }
+            Content::Bind { .. } if has_rules => Devices::SourceOnly,
+            // Its nodes are the container's own terminals, and no others can be made there.
+            Content::New(file_system) if file_system.kind == "devpts" => Devices::AsSaid,
+            Content::Bind { .. } | Content::New(_) => Devices::No,
+            Content::Cgroup | Content::Remount(_) => Devices::AsSaid,
+        }
+    }
+
     /// `SELinux` labels a whole new file system by its option `context`; those of the kernel's own that have labels for each
     /// file keep them.
     fn label(&self, kind: &str) -> Option<Datum> {
@@ -217,15 +272,11 @@ fn mount(
     if options.propagation.is_empty() {
         options.propagation.push((Propagation::Private, Reach::Tree));
     }
-    let (mut own, tree, propagation) = (options.own, options.tree, std::mem::take(&mut options.propagation));
     let content = content(index, entry, &options, surroundings, warnings)?;
     proc::check(index, &target, &content)?;
-    let says_dev = (own.set | own.clear | tree.set | tree.clear).contains(MountAttrFlags::MOUNT_ATTR_NODEV);
-    if matches!(content, Content::Bind { .. }) && !says_dev {
-        // Device rules say "deny all" and are kept by `nodev`: a device needs the option `dev` to be one here.
-        own.set |= MountAttrFlags::MOUNT_ATTR_NODEV;
-    }
-    Ok(Mount { index, target, content, own, tree, propagation })
+    let devices = surroundings.devices(&options, &target, &content);
+    let Options { own, tree, propagation, .. } = options;
+    Ok(Mount { index, target, content, own, tree, devices, propagation })
 }
 
 /// "It MAY be a relative path, in which case it MUST be interpreted as relative to `/`" (config.md, "Mounts").
