@@ -63,17 +63,22 @@ fn add_directories(items: &mut Vec<Item>, place: &Path, mounts: &[Mount]) {
     let mut above: Vec<&Path> = place.ancestors().filter(|path| path.parent().is_some()).collect();
     above.reverse();
     for path in above {
-        if items.iter().any(|item| item.path() == path && !matches!(item, Item::Directory(..))) {
-            return;
-        }
-        if !items.iter().any(|item| item.path() == path) {
-            items.push(Item::Directory(path.to_owned(), 0o755));
+        match items.iter().find(|item| is_same(item.path(), path)) {
+            Some(Item::Directory(..)) => {}
+            Some(_) => return,
+            None => items.push(Item::Directory(path.to_owned(), 0o755)),
         }
         // Below a mount, the mounted file system must have the rest.
-        if path != place && mounts.iter().any(|mount| mount.destination == path) {
+        if path != place && mounts.iter().any(|mount| is_same(&mount.destination, path)) {
             return;
         }
     }
+}
+
+/// Compares as text: the plan's paths are normal, and comparing hundreds of them part by part took a tenth of the time
+/// before the clone.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.as_os_str() == other.as_os_str()
 }
 
 /// A minimal `/etc`: nothing of the host's accounts, no `shadow`.
