@@ -47,7 +47,7 @@ impl Chain {
         self.mistakes.extend(text.mistake.clone());
         let parsed = match text.mistake {
             Some(_) => None,
-            None => Some(parse(&text.source.text, &Document::File(file.clone()))),
+            None => Some(parse(&text.source.text, &Document(file.clone()))),
         };
         self.sources.push(text.source);
         let Parsed { tree, mistakes } = parsed?;
@@ -134,7 +134,7 @@ fn missing(parent: &Parent, error: &std::io::Error) -> Diagnostic {
 fn wrong_version(tree: &Node, file: &Arc<Path>) -> Option<Diagnostic> {
     let help = format!("this release reads `apiVersion: {API_VERSION}`");
     let Some(version) = tree.get("apiVersion") else {
-        let start = Document::File(file.clone()).at(1, 1);
+        let start = Document(file.clone()).at(1, 1);
         return Some(
             Diagnostic::new(&start, "the profile does not say its `apiVersion`", "missing").help(help),
         );

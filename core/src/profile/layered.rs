@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Error, ErrorCode};
 
+use super::builtin::{BUILT_IN, built_in};
 use super::de::{Misfit, from_node};
 use super::diagnostic::{Diagnostic, Source};
 use super::flags::FlagValue;
@@ -123,7 +124,7 @@ impl Rejected {
             Self::Shape(rejected) => *rejected,
             Self::Rules(mistakes) => return mistakes,
         };
-        let layer = |source: &Source| parse(&source.text, &Document::File(source.file.clone())).tree;
+        let layer = |source: &Source| parse(&source.text, &Document(source.file.clone())).tree;
         let layers: Vec<_> = sources.iter().filter_map(layer).collect();
         let mut found = layer_mistakes(&layers);
         found.extend(flag_mistakes(flags));
@@ -160,14 +161,6 @@ fn version_in_workload(name: &str, overrides: &Node) -> Diagnostic {
     let origin = overrides.get("apiVersion").map_or(&overrides.origin, |version| &version.origin);
     let label = format!("not a field of `workloads.{name}`");
     Diagnostic::new(origin, "unknown key `apiVersion`", label).help("the version holds for the whole file")
-}
-
-/// The name of the built-in document, as origins show it.
-const BUILT_IN: &str = "default";
-
-fn built_in() -> Node {
-    let parsed = parse(include_str!("builtin.yaml"), &Document::BuiltIn(BUILT_IN));
-    parsed.tree.expect("the built-in profile is part of this program and tested")
 }
 
 /// Makes the profile's host paths absolute, each relative to the file that wrote it (a flag's: to the working

@@ -27,7 +27,7 @@ pub(super) fn overlay(base: &mut Node, over: Node) {
 
 /// The place of a JSON pointer in the tree; maps on the way are made as if `origin` had written them.
 pub(super) fn reach<'a>(tree: &'a mut Node, pointer: &str, origin: &Origin) -> &'a mut Node {
-    pointer_tokens(pointer).fold(tree, |node, token| child(node, token, origin))
+    pointer_tokens(pointer).fold(tree, |node, token| child(node, token.into_owned(), origin))
 }
 
 fn child<'a>(node: &'a mut Node, name: String, origin: &Origin) -> &'a mut Node {

@@ -9,6 +9,7 @@
 //! ([`Diagnostics`]). The way of a good profile is short: parse, merge, deserialise. Only a wrong one is walked
 //! along its JSON Schema to collect all mistakes at once.
 
+mod builtin;
 mod chain;
 mod de;
 mod diagnostic;

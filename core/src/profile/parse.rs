@@ -20,22 +20,14 @@ const MOST_VALUES: usize = 10_000;
 /// How deep lists and maps may nest.
 pub(super) const DEEPEST: usize = 32;
 
-/// Which document is being read; makes the origins of its values.
+/// The file that is being read; makes the origins of its values.
 #[derive(Debug, Clone)]
-pub(super) enum Document {
-    File(Arc<Path>),
-    BuiltIn(&'static str),
-}
+pub(super) struct Document(pub(super) Arc<Path>);
 
 impl Document {
     pub(super) fn at(&self, line: usize, column: usize) -> Origin {
         let bounded = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        match self {
-            Self::File(file) => {
-                Origin::Line { file: file.clone(), line: bounded(line), column: bounded(column) }
-            }
-            Self::BuiltIn(name) => Origin::BuiltIn(name),
-        }
+        Origin::Line { file: self.0.clone(), line: bounded(line), column: bounded(column) }
     }
 
     pub(super) fn mark(&self, marker: &Marker) -> Origin {

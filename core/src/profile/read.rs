@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> io::Result<Text> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(LARGEST)).unwrap_or(0) + 1);
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     let name: Arc<Path> = path.into();
-    let document = Document::File(name.clone());
+    let document = Document(name.clone());
     let (text, mistake) = match String::from_utf8(bytes) {
         Ok(text) if text.len() as u64 > LARGEST => {
             (String::new(), Some(too_large(&document, metadata.len())))

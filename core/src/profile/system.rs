@@ -76,7 +76,7 @@ impl SystemConfig {
             Err(error) => return Err(unreadable(path, &error).into()),
         };
         refuse_foreign(path)?;
-        let document = Document::File(text.source.file.clone());
+        let document = Document(text.source.file.clone());
         let Parsed { tree, mut mistakes } = parse(&text.source.text, &document);
         mistakes.extend(text.mistake);
         let Some(tree) = tree.filter(|_| mistakes.is_empty()) else {

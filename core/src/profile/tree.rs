@@ -1,5 +1,7 @@
 //! The positioned tree: what a document says, and where it says it.
 
+use std::borrow::Cow;
+
 use super::origin::Origin;
 
 /// A value with its place.
@@ -124,8 +126,11 @@ impl Key {
 }
 
 /// The tokens of a JSON pointer (RFC 6901); the empty pointer has none.
-pub(super) fn pointer_tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
-    pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))
+pub(super) fn pointer_tokens(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    pointer.split('/').skip(1).map(|token| match token.contains('~') {
+        true => token.replace("~1", "/").replace("~0", "~").into(),
+        false => token.into(),
+    })
 }
 
 /// A text that fits into a message.
