@@ -6,7 +6,8 @@
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::families;
 use super::rule::Rule;
@@ -21,34 +22,42 @@ use super::rule::Rule;
 /// ```
 ///
 /// # Panics
-/// Never: the text is made of constants, and tests parse it.
+/// Never: the rules are constants that JSON can hold.
 pub fn default_profile<S: Borrow<str> + Ord>(capabilities: &BTreeSet<S>) -> Box<RawValue> {
-    let mut json = String::with_capacity(12 * 1024);
-    json.push_str(HEAD);
-    for rule in ALWAYS.iter().chain(&ARGUMENTS) {
-        rule.write(&mut json);
-    }
-    for (first, size) in families::ALLOWED {
-        Rule::allow("socket").masked(0, families::mask(size), first).write(&mut json);
-    }
+    let mut syscalls: Vec<Rule> = ALWAYS.into_iter().chain(ARGUMENTS).collect();
+    let families = families::ALLOWED.into_iter();
+    syscalls
+        .extend(families.map(|(first, size)| Rule::allow("socket").masked(0, families::mask(size), first)));
     for grant in &GRANTS {
-        let rules = if capabilities.contains(grant.capability) { grant.with } else { grant.without };
-        for rule in rules {
-            rule.write(&mut json);
-        }
+        syscalls.extend(if capabilities.contains(grant.capability) { grant.with } else { grant.without });
     }
-    json.pop();
-    json.push_str("]}");
-    RawValue::from_string(json).expect("the text is made of constants")
+    let profile = Profile {
+        default_action: "SCMP_ACT_ERRNO",
+        default_errno_ret: EPERM,
+        architectures: ARCHITECTURES,
+        syscalls,
+    };
+    to_raw_value(&profile).expect("numbers, words and lists can be written as JSON")
 }
 
-/// EPERM where nothing is said. x32 is left out on purpose (docs/seccomp.md).
-const HEAD: &str = if cfg!(target_arch = "aarch64") {
-    r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":1,"architectures":["SCMP_ARCH_AARCH64"],"syscalls":["#
+/// `linux.seccomp` of the runtime specification, as far as the default profile needs it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile {
+    default_action: &'static str,
+    default_errno_ret: u32,
+    architectures: &'static [&'static str],
+    syscalls: Vec<Rule>,
+}
+
+/// x32 is left out on purpose (docs/seccomp.md).
+const ARCHITECTURES: &[&str] = if cfg!(target_arch = "aarch64") {
+    &["SCMP_ARCH_AARCH64"]
 } else {
-    r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":1,"architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],"syscalls":["#
+    &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
 };
 
+const EPERM: u32 = 1;
 const EIO: u32 = 5;
 const ENOTTY: u32 = 25;
 const ENOSYS: u32 = 38;

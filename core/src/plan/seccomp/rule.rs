@@ -1,6 +1,6 @@
-//! A rule of `linux.seccomp.syscalls`, as a constant that writes itself.
+//! A rule of `linux.seccomp.syscalls`, as a constant.
 
-use std::fmt::Write as _;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// One rule: which calls, when, and what happens.
 #[derive(Debug, Clone, Copy)]
@@ -49,49 +49,50 @@ impl Rule {
     pub(super) const fn at_least(self, index: u8, value: u64) -> Self {
         Self { argument: Some(Argument { index, test: Test::AtLeast(value) }), ..self }
     }
-
-    /// Appends the rule and a comma. No name needs escaping.
-    pub(super) fn write(&self, json: &mut String) {
-        json.push_str(r#"{"names":["#);
-        for name in self.names.split_ascii_whitespace() {
-            json.push('"');
-            json.push_str(name);
-            json.push_str("\",");
-        }
-        json.pop();
-        json.push(']');
-        self.action.write(json);
-        if let Some(argument) = &self.argument {
-            argument.write(json);
-        }
-        json.push_str("},");
-    }
 }
 
-impl Action {
-    fn write(self, json: &mut String) {
-        match self {
-            Self::Allow => json.push_str(r#","action":"SCMP_ACT_ALLOW""#),
-            Self::Errno(errno) => {
-                write!(json, r#","action":"SCMP_ACT_ERRNO","errnoRet":{errno}"#)
-                    .expect("a string takes everything");
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut rule = to.serialize_map(None)?;
+        rule.serialize_entry("names", &Words(self.names))?;
+        match self.action {
+            Action::Allow => rule.serialize_entry("action", "SCMP_ACT_ALLOW")?,
+            Action::Errno(errno) => {
+                rule.serialize_entry("action", "SCMP_ACT_ERRNO")?;
+                rule.serialize_entry("errnoRet", &errno)?;
             }
         }
+        if let Some(argument) = self.argument {
+            rule.serialize_entry("args", &[argument])?;
+        }
+        rule.end()
     }
 }
 
-impl Argument {
-    fn write(&self, json: &mut String) {
-        let index = self.index;
-        let written = match self.test {
-            Test::Masked { mask, value } => write!(
-                json,
-                r#","args":[{{"index":{index},"value":{mask},"valueTwo":{value},"op":"SCMP_CMP_MASKED_EQ"}}]"#
-            ),
+impl Serialize for Argument {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut argument = to.serialize_map(None)?;
+        argument.serialize_entry("index", &self.index)?;
+        match self.test {
+            Test::Masked { mask, value } => {
+                argument.serialize_entry("value", &mask)?;
+                argument.serialize_entry("valueTwo", &value)?;
+                argument.serialize_entry("op", "SCMP_CMP_MASKED_EQ")?;
+            }
             Test::AtLeast(value) => {
-                write!(json, r#","args":[{{"index":{index},"value":{value},"op":"SCMP_CMP_GE"}}]"#)
+                argument.serialize_entry("value", &value)?;
+                argument.serialize_entry("op", "SCMP_CMP_GE")?;
             }
-        };
-        written.expect("a string takes everything");
+        }
+        argument.end()
+    }
+}
+
+/// A list of words.
+struct Words(&'static str);
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.split_ascii_whitespace())
     }
 }
