@@ -20,11 +20,13 @@ pub(crate) mod spec;
 pub(crate) mod update;
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
+use std::slice;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use crate::verbs::{Statuses, VERBS};
+use crate::verbs::{Statuses, VERBS, Verb};
 use nucleus_core::lifecycle::{Activation, CgroupDriver, StateRoot};
 
 /// How errors are printed.
@@ -119,14 +121,26 @@ fn default_root() -> StateRoot {
 /// # Errors
 /// What clap says: a mistake, or the help and version texts that were asked for.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
-    command().try_get_matches_from(arguments)
+    // Every verb costs what its `Command` costs, so only the one that was typed is made. Where that does not parse, the
+    // words mean something else, or the answer is a text in which all verbs stand.
+    let typed = verb_of(arguments).and_then(|verb| read(command(slice::from_ref(verb)), arguments).ok());
+    typed.map_or_else(|| read(command(VERBS), arguments), Ok)
+}
+
+/// Taking the tables apart again would cost a fifth of the parsing, and the process ends soon.
+fn read(command: Command, arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    ManuallyDrop::new(command).try_get_matches_from_mut(arguments)
+}
+
+/// The first word that is a verb.
+fn verb_of(arguments: &[OsString]) -> Option<&'static Verb> {
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    words.into_iter().find_map(|word| VERBS.iter().find(|verb| verb.name == word))
 }
 
 /// The statuses of the verb in a command line that cannot be parsed.
 pub(crate) fn statuses_of(arguments: &[OsString]) -> Statuses {
-    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
-    let verb = words.into_iter().find(|word| VERBS.iter().any(|verb| verb.name == *word));
-    Statuses::of_verb(verb.unwrap_or_default())
+    Statuses::of_verb(verb_of(arguments).map_or("", |verb| verb.name))
 }
 
 /// How errors are to be printed, for a command line that cannot be parsed.
@@ -140,7 +154,7 @@ pub(crate) fn error_format_of(arguments: &[OsString]) -> ErrorFormat {
 /// The version, and that of the runtime specification, in the form that engines read.
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.0");
 
-fn command() -> Command {
+fn command(verbs: &'static [Verb]) -> Command {
     Command::new("nucleus")
         .version(VERSION)
         .disable_version_flag(true)
@@ -152,7 +166,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(global())
-        .subcommands(VERBS.iter().map(|verb| Command::new(verb.name).about(verb.about).defer(verb.arguments)))
+        .subcommands(verbs.iter().map(|verb| Command::new(verb.name).about(verb.about).defer(verb.arguments)))
 }
 
 fn global() -> [Arg; 10] {
@@ -241,6 +255,6 @@ mod tests {
 
     #[test]
     fn the_table_of_commands_is_sound() {
-        command().debug_assert();
+        command(VERBS).debug_assert();
     }
 }
