@@ -336,3 +336,125 @@ fn a_container_that_ends_meanwhile_gives_a_status_or_a_clear_error() {
         container.delete();
     }
 }
+
+#[test]
+fn a_container_that_only_waits_for_its_start_takes_a_process() {
+    let host = Host::enter();
+    let container = Container::create(&host, &Bundle::new(&host, "sleeper", &["sleep", "1000"]).write());
+    let output = exec(&host, &[], &container, &["hostname"]).output().assert_success();
+    assert_eq!((output.text(), container.status().as_str()), ("nucleus", "created"));
+    container.delete_by_force();
+}
+
+#[test]
+fn no_document_loosens_the_plan() {
+    let host = Host::enter();
+    let id = host.fresh_id();
+    let files = crate::open_directory(&host, "files");
+    let mut running = host
+        .nucleus("run")
+        .profile(DEV)
+        .args(["--id", &id, "--no-tty", "--volume", &crate::writable(&files, "/files")])
+        .command(["/bin/sh", "-c", "cat /proc/self/status > /files/own; touch /files/ready; exec sleep 1000"])
+        .spawn();
+    running.wait_for_file(&files.join("ready"));
+    let own = fs::read_to_string(files.join("own")).expect("the workload has written it");
+    let ids: Vec<u32> = ["Uid", "Gid"].map(|name| own_id(&own, name)).into();
+    let all = ["CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_KILL", "CAP_NET_ADMIN"];
+    let document = json!({
+        "args": ["/bin/cat", "/proc/self/status"], "cwd": "/", "env": ["PATH=/bin"],
+        "user": {"uid": ids[0], "gid": ids[1]}, "noNewPrivileges": false,
+        "capabilities": {"bounding": all, "effective": all, "permitted": all, "inheritable": all, "ambient": all},
+    });
+    let file = host.file("process.json", document.to_string());
+    let output = host.nucleus("exec").arg("--process").arg(file).arg(&id).output().assert_code(0);
+    let bits =
+        |status: &str, name| u64::from_str_radix(crate::status_field(status, name), 16).expect("a mask");
+    for set in ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb"] {
+        let beyond = bits(output.text(), set) & !bits(&own, "CapBnd");
+        assert_eq!(beyond, 0, "{set} has more than the container's bounding set\n{output}");
+    }
+    assert_eq!(crate::status_field(output.text(), "NoNewPrivs"), "1");
+    assert_eq!(crate::status_field(output.text(), "Seccomp"), "2");
+    host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
+    running.wait().assert_code(137);
+}
+
+/// An id of the process whose `/proc/<pid>/status` is given.
+fn own_id(status: &str, name: &str) -> u32 {
+    let ids = crate::status_field(status, name);
+    ids.split_whitespace().next().and_then(|id| id.parse().ok()).expect("an id is a number")
+}
+
+#[test]
+fn sockets_of_a_service_manager_are_passed_on() {
+    let host = Host::enter();
+    let container = sleeper(&host);
+    let file = host.file("socket", "content");
+    let open = format!("exec 3<{}; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"", file.display());
+    let script = ["/bin/sh", "-c", "echo $LISTEN_FDS $LISTEN_PID; cat /proc/self/fd/3"];
+    let output = exec(&host, &[], &container, &script).through(["/bin/bash", "-c", &open, "bash"]).output();
+    assert_eq!(output.assert_success().text(), "1 1\ncontent");
+    container.delete_by_force();
+}
+
+#[test]
+fn a_container_that_is_removed_meanwhile_gives_a_status_or_a_clear_error() {
+    let host = Host::enter();
+    let bundle = Bundle::new(&host, "sleeper", &["sleep", "1000"]).write();
+    for _ in 0..10 {
+        let container = Container::create(&host, &bundle);
+        container.start();
+        let id = container.id.clone();
+        thread::scope(|scope| {
+            let execs: Vec<_> = (0..4)
+                .map(|_| {
+                    let call = || host.nucleus("exec").args([&id, "true"]).output();
+                    scope.spawn(move || {
+                        loop {
+                            let output = call();
+                            if output.code() != Some(0) {
+                                return output;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            container.delete_by_force();
+            for exec in execs {
+                let output = exec.join().expect("it ends");
+                match output.code() {
+                    Some(137) => {}
+                    Some(125) => assert!(output.stderr.contains("cannot "), "{output}"),
+                    _ => panic!("it neither ran nor was refused: {output}"),
+                }
+            }
+        });
+        host.assert_no_leak();
+    }
+}
+
+#[test]
+fn a_hundred_containers_are_made_used_and_removed_by_eight_workers() {
+    const WORKERS: usize = 8;
+    let host = Host::enter();
+    let bundle = Bundle::new(&host, "sleeper", &["sleep", "1000"]).write();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 100 {
+                    let container = Container::create(&host, &bundle);
+                    container.start();
+                    let output =
+                        exec(&host, &[], &container, &["echo", &container.id]).output().assert_success();
+                    assert_eq!(output.text(), container.id);
+                    container.kill("KILL").assert_success();
+                    container.wait_for("stopped");
+                    container.delete();
+                }
+            });
+        }
+    });
+    host.assert_no_leak();
+}

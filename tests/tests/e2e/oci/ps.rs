@@ -88,3 +88,14 @@ fn an_operators_container_is_listed_too_and_an_unknown_one_is_named() {
     let unknown = host.nucleus("ps").arg(&id).output().assert_code(1);
     assert!(unknown.stderr.contains("container does not exist"), "{unknown}");
 }
+
+#[test]
+fn without_an_id_the_containers_are_listed() {
+    let host = Host::enter();
+    let container = Container::create(&host, &Bundle::new(&host, "sleeper", &["sleep", "1234"]).write());
+    let table = host.nucleus("ps").output().assert_success();
+    assert!(table.text().lines().any(|line| line.starts_with(&container.id)), "{table}");
+    let json = host.nucleus("ps").args(["--format", "json"]).output().assert_success().json();
+    assert_eq!(json[0]["id"], serde_json::json!(container.id));
+    container.delete_by_force();
+}

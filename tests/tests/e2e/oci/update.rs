@@ -101,3 +101,27 @@ fn a_container_that_has_ended_has_no_limits_to_change() {
     assert!(output.stderr.contains("container not running"), "{output}");
     container.delete();
 }
+
+#[test]
+fn of_updates_at_the_same_time_none_is_lost() {
+    let host = Host::enter();
+    let container = sleeper(&host);
+    let update = |option: &str, value: u64| {
+        host.nucleus("update")
+            .arg(option)
+            .arg(value.to_string())
+            .arg(&container.id)
+            .output()
+            .assert_success();
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| (1..=10).for_each(|turn| update("--memory", (64 + turn) * MIB)));
+        scope.spawn(|| (1..=10).for_each(|turn| update("--pids-limit", 50 + turn)));
+        scope.spawn(|| (1..=10).for_each(|turn| update("--cpu-share", 512 + turn)));
+    });
+    let stored = stored(&host, &container);
+    assert_eq!(stored["memory"]["limit"], json!(74 * MIB), "{stored}");
+    assert_eq!(stored["pids"]["limit"], json!(60), "{stored}");
+    assert_eq!(stored["cpu"]["shares"], json!(522), "{stored}");
+    container.delete_by_force();
+}
