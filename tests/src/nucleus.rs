@@ -35,7 +35,7 @@ pub fn binary() -> &'static Path {
 
 /// What nucleus gets on its standard input.
 #[derive(Debug)]
-enum Input {
+pub(crate) enum Input {
     /// Nothing: `/dev/null`.
     Empty,
     /// These bytes, then the end.
@@ -62,7 +62,7 @@ pub struct Nucleus {
 
 /// Where nucleus's standard output goes.
 #[derive(Debug)]
-enum Sink {
+pub(crate) enum Sink {
     /// To the test, which reads to its end.
     Pipe,
     /// Nowhere: a workload that outlives its nucleus would keep a pipe open.
@@ -192,28 +192,10 @@ impl Nucleus {
         let words = self.words();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).envs(self.environment);
-        // A workload that outlives its nucleus holds on to its standard error: a file ends whoever has it open.
-        let errors = match self.output {
-            Sink::Pipe => None,
-            Sink::Null | Sink::File(_) => Some(memory_file()),
-        };
-        command.stdout(self.output.stdio());
-        command.stderr(errors.as_ref().map_or_else(Stdio::piped, |file| copy(file).into()));
-        command.stdin(if matches!(self.input, Input::Empty) { Stdio::null() } else { Stdio::piped() });
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("start {}: {error}", words[0].display()));
-        let stdin = child.stdin.take();
-        let stdin = match self.input {
-            Input::Bytes(bytes) => stdin.and_then(|pipe| feed(pipe, bytes)),
-            Input::Empty | Input::Pipe => stdin,
-        };
-        let stdout = child.stdout.take().map(Drain::of);
-        let stderr = child.stderr.take().map(Drain::of);
-        let call = words.join(OsStr::new(" ")).to_string_lossy().into_owned();
-        Running { child, call, stdin, stdout, stderr, errors, deadline: Instant::now() + self.patience }
+        Running::start(command, self.input, &self.output, self.patience)
     }
 }
 
@@ -225,6 +207,12 @@ impl Sink {
             Self::File(path) => File::create(path).expect("make a file for the output").into(),
         }
     }
+}
+
+/// What was called, for messages.
+fn call_text(command: &Command) -> String {
+    let words: Vec<&OsStr> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+    words.join(OsStr::new(" ")).to_string_lossy().into_owned()
 }
 
 fn memory_file() -> File {
@@ -284,6 +272,29 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts any program.
+    #[track_caller]
+    pub(crate) fn start(mut command: Command, input: Input, output: &Sink, patience: Duration) -> Self {
+        let call = call_text(&command);
+        // A workload that outlives its nucleus holds on to its standard error: a file ends whoever has it open.
+        let errors = match output {
+            Sink::Pipe => None,
+            Sink::Null | Sink::File(_) => Some(memory_file()),
+        };
+        command.stdout(output.stdio());
+        command.stderr(errors.as_ref().map_or_else(Stdio::piped, |file| copy(file).into()));
+        command.stdin(if matches!(input, Input::Empty) { Stdio::null() } else { Stdio::piped() });
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("start {call}: {error}"));
+        let stdin = child.stdin.take();
+        let stdin = match input {
+            Input::Bytes(bytes) => stdin.and_then(|pipe| feed(pipe, bytes)),
+            Input::Empty | Input::Pipe => stdin,
+        };
+        let stdout = child.stdout.take().map(Drain::of);
+        let stderr = child.stderr.take().map(Drain::of);
+        Self { child, call, stdin, stdout, stderr, errors, deadline: Instant::now() + patience }
+    }
+
     /// The process id of nucleus (of the wrapper, where there is one).
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)

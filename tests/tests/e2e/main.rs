@@ -2,6 +2,7 @@
 
 mod cgroups;
 mod crash;
+mod engines;
 mod errors;
 mod escapes;
 mod exit;

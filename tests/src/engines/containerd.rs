@@ -1,0 +1,150 @@
+//! containerd, with a store and a socket of its own, driven by `ctr`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Call, IMAGE, image, remove_cgroups, runtime};
+use crate::host::Host;
+
+/// How long containerd may take to come up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A containerd whose runtime is nucleus. When it is dropped, it removes its tasks and ends.
+#[derive(Debug)]
+pub struct Containerd<'host> {
+    host: &'host Host,
+    server: Child,
+}
+
+impl<'host> Containerd<'host> {
+    /// Starts containerd for this test, and loads the image.
+    #[track_caller]
+    pub fn enter(host: &'host Host) -> Self {
+        let configuration = host.file("containerd.toml", configuration(host));
+        let log = || File::options().create(true).append(true).open(host.path("containerd.log"));
+        let mut command = Command::new("containerd");
+        command.arg("--config").arg(configuration).stdin(Stdio::null());
+        command.stdout(log().expect("open the log")).stderr(log().expect("open the log"));
+        let this =
+            Self { host, server: command.spawn().expect("start containerd (tests/install brings it)") };
+        this.wait_until_it_answers();
+        let archive = image::archive(host);
+        this.ctr(&["image", "import", archive.to_str().expect("a plain path")]).text();
+        this
+    }
+
+    /// `ctr WORDS…`, in a namespace of containerd that is called like the test's scope: cgroups are too, then.
+    pub fn ctr(&self, words: &[&str]) -> Call {
+        let mut call: Vec<OsString> = vec!["ctr".into(), "--address".into(), socket(self.host).into()];
+        call.extend(["--namespace", self.host.scope()].map(OsString::from));
+        call.extend(words.iter().map(OsString::from));
+        Call::new(call)
+    }
+
+    /// `ctr run FLAGS… IMAGE ID COMMAND…`, with nucleus as the binary of the runc shim.
+    pub fn run(&self, id: &str, flags: &[&str], command: &[&str]) -> Call {
+        let (binary, root) = (runtime(), self.host.root());
+        let text = |path: &Path| path.to_str().expect("a plain path").to_owned();
+        let (binary, root) = (text(&binary), text(&root));
+        let runtime = ["run", "--runc-binary", &binary, "--runc-root", &root];
+        self.ctr(&[&runtime, flags, &[IMAGE, id], command].concat())
+    }
+
+    /// Starts a task in the background that sleeps until it gets a signal.
+    #[track_caller]
+    pub fn sleeper(&self, id: &str, flags: &[&str]) {
+        let script = "trap 'exit 0' TERM; sleep 1000 & wait";
+        self.run(id, &[&["--detach"], flags].concat(), &["/bin/sh", "-c", script]).text();
+    }
+
+    /// The state that `ctr task ls` shows for a task; `None` when there is no such task.
+    #[track_caller]
+    pub fn status(&self, id: &str) -> Option<String> {
+        let list = self.ctr(&["task", "ls"]).text();
+        let mut lines = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find(|fields| fields[0] == id).map(|fields| fields[2].to_owned())
+    }
+
+    /// Waits until the task has this state.
+    #[track_caller]
+    pub fn wait_for_status(&self, id: &str, status: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.status(id).as_deref() != Some(status) {
+            assert!(Instant::now() < deadline, "{id} is {:?} and not {status}", self.status(id));
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[track_caller]
+    fn wait_until_it_answers(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ctr(&["version"]).output().code() != Some(0) {
+            assert!(Instant::now() < deadline, "containerd does not come up:\n{}", self.log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.host.path("containerd.log")).unwrap_or_default()
+    }
+
+    /// Names of what `ctr KIND ls --quiet` lists.
+    fn names(&self, kind: &str) -> Vec<String> {
+        let output = self.ctr(&[kind, "ls", "--quiet"]).output();
+        output.text().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Containerd<'_> {
+    fn drop(&mut self) {
+        for task in self.names("task") {
+            self.ctr(&["task", "delete", "--force", &task]).output();
+        }
+        for container in self.names("container") {
+            self.ctr(&["container", "delete", &container]).output();
+        }
+        if std::thread::panicking() {
+            eprintln!("containerd's log:\n{}", self.log());
+        }
+        let _ = kill_process(Pid::from_child(&self.server), Signal::TERM);
+        let _ = self.server.wait();
+        remove_cgroups(self.host);
+        // The shim makes a directory for its namespace below the runtime's, and leaves it.
+        let _ = std::fs::remove_dir(self.host.root().join(self.host.scope()));
+    }
+}
+
+fn socket(host: &Host) -> std::path::PathBuf {
+    host.path("containerd.sock")
+}
+
+/// Only what `ctr` needs: neither the Kubernetes plugin, which wants a network, nor snapshotters that look for disks.
+fn configuration(host: &Host) -> String {
+    let path = |name: &str| host.path(name).display().to_string();
+    format!(
+        r#"
+version = 2
+root = "{}"
+state = "{}"
+disabled_plugins = [
+    "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
+    "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+]
+[grpc]
+address = "{}"
+[ttrpc]
+address = "{}"
+"#,
+        path("containerd-root"),
+        path("containerd-state"),
+        socket(host).display(),
+        path("containerd.ttrpc"),
+    )
+}

@@ -1,0 +1,132 @@
+//! Podman, with a store of its own.
+
+use std::ffi::OsString;
+
+use super::{Call, IMAGE, image, remove_cgroups, runtime_with_root};
+use crate::host::Host;
+
+/// A Podman whose runtime is nucleus. When it is dropped, it removes all its pods, containers and mounts.
+#[derive(Debug)]
+pub struct Podman<'host> {
+    host: &'host Host,
+    /// `env … podman …`: what each call begins with.
+    prefix: Vec<OsString>,
+}
+
+impl<'host> Podman<'host> {
+    /// Configures Podman for this test, and loads the image.
+    #[track_caller]
+    pub fn enter(host: &'host Host) -> Self {
+        let this = Self { host, prefix: prefix(host) };
+        let archive = image::archive(host);
+        this.call(&["load", "--quiet", "--input", archive.to_str().expect("a plain path")]).text();
+        this
+    }
+
+    /// `podman WORDS…`.
+    pub fn call(&self, words: &[&str]) -> Call {
+        Call::new(self.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect())
+    }
+
+    /// `podman run FLAGS… IMAGE COMMAND…`, without a network.
+    pub fn run(&self, flags: &[&str], command: &[&str]) -> Call {
+        let parent = self.cgroup_parent();
+        let common = ["run", "--network", "none", "--cgroup-parent", &parent];
+        self.call(&[&common, flags, &[IMAGE], command].concat())
+    }
+
+    /// `podman run --rm FLAGS… IMAGE /bin/sh -c SCRIPT`.
+    pub fn shell(&self, flags: &[&str], script: &str) -> Call {
+        self.run(&[&["--rm"], flags].concat(), &["/bin/sh", "-c", script])
+    }
+
+    /// Starts a container in the background that sleeps until it gets a signal.
+    #[track_caller]
+    pub fn sleeper(&self, name: &str, flags: &[&str]) {
+        let script = "trap 'exit 0' TERM; sleep 1000 & wait";
+        self.run(&[&["--detach", "--name", name], flags].concat(), &["/bin/sh", "-c", script]).text();
+    }
+
+    /// A field of `podman inspect`, as a Go template without braces: `.State.Status`.
+    #[track_caller]
+    pub fn inspect(&self, name: &str, field: &str) -> String {
+        self.call(&["inspect", "--format", &format!("{{{{{field}}}}}"), name]).text()
+    }
+
+    /// The value of `--cgroup-parent`: the test's scope.
+    pub fn cgroup_parent(&self) -> String {
+        format!("/{}", self.host.scope())
+    }
+}
+
+impl Drop for Podman<'_> {
+    fn drop(&mut self) {
+        for words in [
+            &["pod", "rm", "--all", "--force", "--time", "0"][..],
+            &["rm", "--all", "--force", "--time", "0"],
+        ] {
+            let output = self.call(words).output();
+            if !std::thread::panicking() {
+                output.assert_code(0);
+            }
+        }
+        remove_cgroups(self.host);
+    }
+}
+
+/// Writes the configuration and returns the words that select it.
+fn prefix(host: &Host) -> Vec<OsString> {
+    let containers = host.file("containers.conf", containers_conf(host));
+    let storage = host.file("storage.conf", storage_conf(host));
+    let variable = |name: &str, path: &std::path::Path| format!("{name}={}", path.display()).into();
+    vec![
+        "env".into(),
+        variable("CONTAINERS_CONF", &containers),
+        variable("CONTAINERS_STORAGE_CONF", &storage),
+        // There is no systemd here whose timers could run health checks: `podman healthcheck run` does.
+        "DISABLE_HC_SYSTEMD=true".into(),
+        "podman".into(),
+        "--tmpdir".into(),
+        host.path("tmp").into(),
+    ]
+}
+
+fn containers_conf(host: &Host) -> String {
+    // Podman's own default for open files is beyond what this host may have, where CAP_SYS_RESOURCE is missing.
+    // Locks in shared memory would be shared by all tests: /dev/shm/libpod_lock.
+    format!(
+        r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+runtime = "under-test"
+[engine.runtimes]
+under-test = ["{}"]
+[network]
+network_backend = "cni"
+network_config_dir = "{}"
+"#,
+        runtime_with_root(host).display(),
+        host.path("net").display()
+    )
+}
+
+fn storage_conf(host: &Host) -> String {
+    // Without skip_mount_home Podman binds the store onto itself, and leaves that mount behind.
+    format!(
+        r#"
+[storage]
+driver = "overlay"
+runroot = "{}"
+graphroot = "{}"
+[storage.options.overlay]
+skip_mount_home = "true"
+"#,
+        host.path("run").display(),
+        host.path("store").display()
+    )
+}
