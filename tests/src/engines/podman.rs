@@ -103,9 +103,10 @@ log_driver = "k8s-file"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
-runtime = "under-test"
+runtime = "nucleus"
+runtime_supports_json = ["nucleus"]
 [engine.runtimes]
-under-test = ["{}"]
+nucleus = ["{}"]
 [network]
 network_backend = "cni"
 network_config_dir = "{}"

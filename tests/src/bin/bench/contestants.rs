@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nucleus_tests::{nucleus, workspace};
@@ -32,7 +32,7 @@ pub(crate) fn all(scratch: &Path) -> io::Result<Vec<Contestant>> {
     for (name, filtered, view) in
         [("crun", CRUN, View::WithoutUnified), ("runc", "runc, seccomp", View::Host)]
     {
-        if !is_installed(name) {
+        if find(name).is_none() {
             println!("{name} is not installed");
             continue;
         }
@@ -42,7 +42,7 @@ pub(crate) fn all(scratch: &Path) -> io::Result<Vec<Contestant>> {
             all.push(Contestant { name: filtered, view, words });
         }
     }
-    if is_installed("bwrap") {
+    if find("bwrap").is_some() {
         all.push(Contestant { name: "bwrap", view: View::Host, words: bubblewrap() });
     }
     Ok(all)
@@ -68,7 +68,7 @@ fn nucleus_run(scratch: &Path, profile: Option<&str>) -> Vec<OsString> {
 }
 
 /// The state directory of all measured nucleus containers.
-pub(crate) fn state(scratch: &Path) -> std::path::PathBuf {
+pub(crate) fn state(scratch: &Path) -> PathBuf {
     scratch.join("nucleus")
 }
 
@@ -102,16 +102,17 @@ fn bubblewrap() -> Vec<OsString> {
 }
 
 /// nucleus's default filter, so that the others load the same one.
-fn default_filter(scratch: &Path) -> Option<Value> {
+pub(crate) fn default_filter(scratch: &Path) -> Option<Value> {
     let words = nucleus::Nucleus::new(&state(scratch), "run").arg("--dry-run").command(["/bin/true"]).words();
     let output = Command::new(&words[0]).args(&words[1..]).output().ok()?;
     let config: Value = serde_json::from_slice(&output.stdout).ok()?;
     config.pointer("/linux/seccomp").filter(|filter| !filter.is_null()).cloned()
 }
 
-fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+/// Where a program lies, when it is installed.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.exists())
 }
 
 /// The checkout must have been built for release: a debug build says nothing about speed.

@@ -1,9 +1,11 @@
-//! `tests/bench/run [--runs N] [--crowd N] [--quick]`: start-up times, measured in turns in one run.
+//! `tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle]`: start-up times, measured in turns in one run.
 //!
 //! Every contestant starts the same container: six new namespaces, the host's `/usr` on a fresh root, memory and pids
 //! limits (but the floor and bubblewrap, which have no cgroups), and ends as soon as `/bin/true` has run. Nothing here
 //! asserts on time: what counts are the ratios, for they hold on another machine and under another load.
 //! The same lines are measured again while other containers run.
+//!
+//! With `--lifecycle` it measures `create`, `start` and `delete` instead, as engines call them: see `lifecycle.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +17,7 @@ mod bundle;
 mod contestants;
 mod crowd;
 mod lane;
+mod lifecycle;
 mod memory;
 mod statistics;
 
@@ -26,24 +29,36 @@ use statistics::Summary;
 struct Options {
     runs: usize,
     crowd: usize,
+    what: What,
+}
+
+/// What is measured.
+enum What {
+    Starts,
+    Lifecycle,
 }
 
 fn main() -> io::Result<()> {
     let options = options(std::env::args().skip(1))?;
     let scratch = PathBuf::from(format!("/run/nucleus-bench-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
-    let result = report(&options, &scratch);
+    let result = match options.what {
+        What::Starts => report(&options, &scratch),
+        What::Lifecycle => lifecycle::report(options.runs, &scratch),
+    };
     fs::remove_dir_all(&scratch)?;
     result
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> io::Result<Options> {
-    let mut options = Options { runs: 100, crowd: 200 };
+    let mut options = Options { runs: 100, crowd: 200, what: What::Starts };
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|text| text.parse().ok());
-        let usage = || io::Error::other("usage: tests/bench/run [--runs N] [--crowd N] [--quick]");
+        let usage =
+            || io::Error::other("usage: tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle]");
         match word.as_str() {
-            "--quick" => options = Options { runs: 15, crowd: 20 },
+            "--quick" => options = Options { runs: 15, crowd: 20, ..options },
+            "--lifecycle" => options.what = What::Lifecycle,
             "--runs" => options.runs = number().ok_or_else(usage)?,
             "--crowd" => options.crowd = number().ok_or_else(usage)?,
             _ => return Err(usage()),

@@ -98,7 +98,7 @@ fn top_lists_the_processes_and_inspect_the_first_ones_pid() {
     assert!(own.lines().any(|line| line.starts_with("1 ") && line.contains(&pid)), "{own}");
     assert!(own.contains("sleep 1000"), "{own}");
     assert_eq!(podman.inspect("house", ".State.Running"), "true");
-    assert_eq!(podman.inspect("house", ".OCIRuntime"), "under-test");
+    assert_eq!(podman.inspect("house", ".OCIRuntime"), "nucleus");
 }
 
 #[test]

@@ -52,6 +52,23 @@ fn limits_stand_in_the_cgroup() {
 }
 
 #[test]
+fn update_changes_limits_of_a_running_container() {
+    let host = Host::enter();
+    let podman = Podman::enter(&host);
+    podman.sleeper("house", &["--memory", "64m", "--pids-limit", "40"]);
+    podman.call(&["update", "--memory", "32m", "--cpus", "0.25", "house"]).text();
+    let value = |path: &str| podman.call(&["exec", "house", "cat", &format!("/sys/fs/cgroup/{path}")]).text();
+    if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        assert_eq!((value("memory.max"), value("cpu.max")), ("33554432".into(), "25000 100000".into()));
+        assert_eq!(value("pids.max"), "40", "what was not named stays");
+    } else {
+        let limits = ("33554432".into(), "25000".into());
+        assert_eq!((value("memory/memory.limit_in_bytes"), value("cpu/cpu.cfs_quota_us")), limits);
+        assert_eq!(value("pids/pids.max"), "40", "what was not named stays");
+    }
+}
+
+#[test]
 fn stats_count_processes_and_memory() {
     let host = Host::enter();
     let podman = Podman::enter(&host);
