@@ -1,25 +1,22 @@
 //! containerd, with a store and a socket of its own, driven by `ctr`.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
+use super::server::Server;
 use super::{Call, IMAGE, image, remove_cgroups, runtime};
 use crate::host::Host;
 
-/// How long containerd may take to come up.
+/// How long a task may take to change.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A containerd whose runtime is nucleus. When it is dropped, it removes its tasks and ends.
 #[derive(Debug)]
 pub struct Containerd<'host> {
     host: &'host Host,
-    server: Child,
+    server: Option<Server>,
 }
 
 impl<'host> Containerd<'host> {
@@ -27,13 +24,9 @@ impl<'host> Containerd<'host> {
     #[track_caller]
     pub fn enter(host: &'host Host) -> Self {
         let configuration = host.file("containerd.toml", configuration(host));
-        let log = || File::options().create(true).append(true).open(host.path("containerd.log"));
-        let mut command = Command::new("containerd");
-        command.arg("--config").arg(configuration).stdin(Stdio::null());
-        command.stdout(log().expect("open the log")).stderr(log().expect("open the log"));
-        let this =
-            Self { host, server: command.spawn().expect("start containerd (tests/install brings it)") };
-        this.wait_until_it_answers();
+        let words = ["containerd", "--config", configuration.to_str().expect("a plain path")];
+        let server = Server::start(host, &words, || ctr(host, &["version"]));
+        let this = Self { host, server: Some(server) };
         let archive = image::archive(host);
         this.ctr(&["image", "import", archive.to_str().expect("a plain path")]).text();
         this
@@ -41,10 +34,7 @@ impl<'host> Containerd<'host> {
 
     /// `ctr WORDS…`, in a namespace of containerd that is called like the test's scope: cgroups are too, then.
     pub fn ctr(&self, words: &[&str]) -> Call {
-        let mut call: Vec<OsString> = vec!["ctr".into(), "--address".into(), socket(self.host).into()];
-        call.extend(["--namespace", self.host.scope()].map(OsString::from));
-        call.extend(words.iter().map(OsString::from));
-        Call::new(call)
+        ctr(self.host, words)
     }
 
     /// `ctr run FLAGS… IMAGE ID COMMAND…`, with nucleus as the binary of the runc shim.
@@ -81,19 +71,6 @@ impl<'host> Containerd<'host> {
         }
     }
 
-    #[track_caller]
-    fn wait_until_it_answers(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.ctr(&["version"]).output().code() != Some(0) {
-            assert!(Instant::now() < deadline, "containerd does not come up:\n{}", self.log());
-            sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.host.path("containerd.log")).unwrap_or_default()
-    }
-
     /// Names of what `ctr KIND ls --quiet` lists.
     fn names(&self, kind: &str) -> Vec<String> {
         let output = self.ctr(&[kind, "ls", "--quiet"]).output();
@@ -109,18 +86,21 @@ impl Drop for Containerd<'_> {
         for container in self.names("container") {
             self.ctr(&["container", "delete", &container]).output();
         }
-        if std::thread::panicking() {
-            eprintln!("containerd's log:\n{}", self.log());
-        }
-        let _ = kill_process(Pid::from_child(&self.server), Signal::TERM);
-        let _ = self.server.wait();
+        drop(self.server.take());
         remove_cgroups(self.host);
         // The shim makes a directory for its namespace below the runtime's, and leaves it.
         let _ = std::fs::remove_dir(self.host.root().join(self.host.scope()));
     }
 }
 
-fn socket(host: &Host) -> std::path::PathBuf {
+fn ctr(host: &Host, words: &[&str]) -> Call {
+    let mut call: Vec<OsString> = vec!["ctr".into(), "--address".into(), socket(host).into()];
+    call.extend(["--namespace", host.scope()].map(OsString::from));
+    call.extend(words.iter().map(OsString::from));
+    Call::new(call)
+}
+
+fn socket(host: &Host) -> PathBuf {
     host.path("containerd.sock")
 }
 

@@ -14,10 +14,7 @@ use crate::rootfs::Rootfs;
 pub(super) fn archive(host: &Host) -> PathBuf {
     let layout = host.path("image");
     fs::create_dir_all(layout.join("blobs/sha256")).expect("make the layout's directories");
-    let root = Rootfs::busybox(host.path("image-root"));
-    let layer = host.path("layer.tar");
-    tar(root.path(), &layer);
-    let layer = add(&layout, &layer);
+    let layer = add(&layout, &layer(host));
     let config = json!({
         "architecture": "amd64", "os": "linux",
         "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin:/usr/bin"]},
@@ -38,6 +35,14 @@ pub(super) fn archive(host: &Host) -> PathBuf {
     let archive = host.path("image.tar");
     tar(&layout, &archive);
     archive
+}
+
+/// Makes the image's only layer, a tar file in the test's directory.
+pub(super) fn layer(host: &Host) -> PathBuf {
+    let root = Rootfs::busybox(host.path("image-root"));
+    let layer = host.path("layer.tar");
+    tar(root.path(), &layer);
+    layer
 }
 
 /// Moves a file into the layout under its digest, and returns its descriptor.

@@ -2,13 +2,16 @@
 //!
 //! Each test has an engine of its own: store, state, sockets, locks and configuration lie in the test's directory, and
 //! its cgroups below one that carries the test's scope. Nothing under `/etc`, `/var/lib` or `/run` is touched, but for
-//! containerd's shim, which insists on `/run/containerd/s` for its sockets.
+//! containerd's shim, which insists on `/run/containerd/s` for its sockets, and Docker, which makes `/run/docker/plugins`.
 
 pub mod containerd;
+pub mod docker;
 pub mod image;
 pub mod podman;
+mod server;
 
 pub use containerd::Containerd;
+pub use docker::Docker;
 pub use podman::Podman;
 
 use std::env;

@@ -1,6 +1,7 @@
 //! Container engines do real work through nucleus.
 
 mod containerd;
+mod docker;
 mod podman_exec;
 mod podman_files;
 mod podman_health;
