@@ -17,7 +17,10 @@ fn containers_of_a_pod_share_what_a_pod_shares() {
     let (one, two) = (member(script), member(script));
     let shared = |text: &str| text.lines().take(4).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(shared(&one), shared(&two));
-    assert_ne!(one.lines().last(), two.lines().last(), "each has mounts of its own");
+    let infra = podman.call(&["pod", "inspect", "--format", "{{.InfraContainerID}}", "pod"]).text();
+    let infra = format!("/proc/{}/ns/mnt", podman.inspect(&infra, ".State.Pid"));
+    let mounts = std::fs::read_link(infra).expect("the pod's first process is there");
+    assert_ne!(one.lines().last(), mounts.to_str(), "each has mounts of its own");
     assert!(member("ps").contains("sleep 1000"), "the pod's first process is seen");
     assert_eq!(member("hostname"), "pod");
 }
