@@ -14,6 +14,12 @@ use crate::fault::explain;
 /// What is searched where the workload's environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Engines tell "not found" (exit status 127) from other failures by these words: Docker's `translateContainerdStartErr`,
+/// Podman's `define.TranslateExecErrorToExitCode`.
+const MISSING: &str = "no such file or directory in the container";
+/// The same, where a search found nothing.
+const SEARCHED: &str = "executable file not found in $PATH";
+
 /// Why a file is no program.
 enum Unfit {
     Missing,
@@ -30,7 +36,7 @@ pub(super) fn find(process: &Process) -> Result<CString> {
         let path = join(process.directory.as_bytes(), name.as_bytes());
         return match check(&path) {
             Ok(()) => Ok(path),
-            Err(Unfit::Missing) => Err(not_found(name).because("it does not exist in the container")),
+            Err(Unfit::Missing) => Err(not_found(name).because(MISSING)),
             Err(Unfit::Because(cause)) => Err(not_executable(&path, &cause)),
         };
     }
@@ -53,7 +59,7 @@ fn search(name: &CStr, path: &[u8]) -> Result<CString> {
     }
     Err(match unfit {
         Some((candidate, cause)) => not_executable(&candidate, &cause),
-        None => not_found(name).because(format!("searched {}", String::from_utf8_lossy(path))),
+        None => not_found(name).because(format!("{SEARCHED}, which is {}", String::from_utf8_lossy(path))),
     })
 }
 
@@ -113,7 +119,10 @@ mod tests {
     fn what_was_searched_and_what_was_wrong_is_said() {
         let error = search(c"no-such-program", b"/bin:/usr/bin").unwrap_err();
         assert_eq!(error.code, ErrorCode::CommandNotFound);
-        assert_eq!(error.cause.as_deref(), Some("searched /bin:/usr/bin"));
+        assert_eq!(
+            error.cause.as_deref(),
+            Some("executable file not found in $PATH, which is /bin:/usr/bin")
+        );
         let error = search(c"ssl", b"/etc").unwrap_err();
         assert_eq!(error.code, ErrorCode::CommandNotExecutable);
         assert_eq!(error.cause.as_deref(), Some("it is a directory"));

@@ -86,7 +86,7 @@ fn a_missing_program_is_not_found_and_a_directory_is_not_executable() {
     alone(|| {
         let error = Bundle::new("").set("/process/args", json!(["no-such-program"])).refused();
         assert_eq!(error.code, ErrorCode::CommandNotFound);
-        assert_eq!(error.cause.as_deref(), Some("searched /bin"));
+        assert_eq!(error.cause.as_deref(), Some("executable file not found in $PATH, which is /bin"));
         let error = Bundle::new("").set("/process/args", json!(["/etc"])).refused();
         assert_eq!(error.code, ErrorCode::CommandNotExecutable);
         let error = Bundle::new("").set("/process/args", json!(["./bin/none"])).refused();
