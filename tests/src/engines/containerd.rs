@@ -97,7 +97,7 @@ fn ctr(host: &Host, words: &[&str]) -> Call {
     let mut call: Vec<OsString> = vec!["ctr".into(), "--address".into(), socket(host).into()];
     call.extend(["--namespace", host.scope()].map(OsString::from));
     call.extend(words.iter().map(OsString::from));
-    Call::new(call)
+    Call::new(host, call)
 }
 
 fn socket(host: &Host) -> PathBuf {

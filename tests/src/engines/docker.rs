@@ -87,7 +87,7 @@ fn call(host: &Host, words: &[&str]) -> Call {
         format!("DOCKER_CONFIG={}", host.path("docker-client").display()),
     ];
     let prefix = ["env".into()].into_iter().chain(variables.map(OsString::from)).chain(["docker".into()]);
-    Call::new(prefix.chain(words.iter().map(OsString::from)).collect())
+    Call::new(host, prefix.chain(words.iter().map(OsString::from)).collect())
 }
 
 /// No network and no firewall rules; cgroups below the test's scope.

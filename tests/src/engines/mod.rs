@@ -52,13 +52,13 @@ fn runtime_with_root(host: &Host) -> PathBuf {
 #[must_use = "a call does nothing until it is run"]
 pub struct Call {
     words: Vec<OsString>,
-    directory: Option<PathBuf>,
+    directory: PathBuf,
     input: Input,
 }
 
 impl Call {
-    fn new(words: Vec<OsString>) -> Self {
-        Self { words, directory: None, input: Input::Empty }
+    fn new(host: &Host, words: Vec<OsString>) -> Self {
+        Self { words, directory: host.path(""), input: Input::Empty }
     }
 
     /// Bytes for standard input, which ends after them.
@@ -67,9 +67,9 @@ impl Call {
         self
     }
 
-    /// The directory that the engine is called in.
+    /// The directory that the engine is called in, in place of the test's own.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.directory = Some(directory.into());
+        self.directory = directory.into();
         self
     }
 
@@ -82,10 +82,7 @@ impl Call {
     #[track_caller]
     pub fn spawn(self) -> Running {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
+        command.args(&self.words[1..]).current_dir(self.directory);
         Running::start(command, self.input, &Sink::Pipe, Duration::from_mins(1))
     }
 

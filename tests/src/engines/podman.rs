@@ -25,7 +25,7 @@ impl<'host> Podman<'host> {
 
     /// `podman WORDS…`.
     pub fn call(&self, words: &[&str]) -> Call {
-        Call::new(self.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect())
+        Call::new(self.host, self.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect())
     }
 
     /// `podman run FLAGS… IMAGE COMMAND…`, without a network.
