@@ -74,7 +74,6 @@ fn runtimes(scratch: &Path) -> io::Result<Vec<Runtime>> {
         };
         let id = format!("bench-{}-{name}-cycle", std::process::id());
         let state = scratch.join(format!("{name}-cycle-state"));
-        fs::create_dir_all(&state)?;
         let bundle = crate::bundle::lay(scratch.join(&id), &format!("/{id}"), filter.as_ref())?;
         let pid_file = scratch.join(format!("{name}.pid"));
         let words = vec![program.into(), "--root".into(), state.into()];
