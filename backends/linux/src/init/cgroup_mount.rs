@@ -1,4 +1,6 @@
-//! `/sys/fs/cgroup`: the container's own groups, read-only, and nobody else's (CVE-2023-25809).
+//! `/sys/fs/cgroup`: the container's own groups, and nobody else's (CVE-2023-25809). Read-only, unless the mount says `rw`,
+//! as for a service manager in the container: what it can write is its own group, where no `release_agent` lies
+//! (CVE-2022-0492; cgroups(7): only in a hierarchy's root).
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,10 +15,9 @@ use nucleus_sys::namespace::NamespaceSet;
 use super::mounts;
 use crate::cgroups::{Group, Version};
 use crate::config::{Configuration, Datum, FileSystem, Mount};
-use crate::fault::{OrFail, unsupported};
+use crate::fault::OrFail;
 
-const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
-    .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
+const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
@@ -26,48 +27,54 @@ pub(super) fn mount(
     configuration: &Configuration,
     groups: &[Group],
 ) -> Result<()> {
-    if mount.own.clear.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
-        return Err(unsupported(
-            format!("mounts[{}].options", mount.index),
-            "`rw`: cgroups are shown read-only",
-        ));
-    }
+    let attributes = attributes(mount);
     let place = mounts::directory(root, &mount.target)?;
     let has_namespace = configuration.namespaces.new.contains(NamespaceSet::CGROUP);
     match groups {
         [only] if only.version() == Version::V2 && has_namespace => {
             let unified = FileSystem::new("cgroup2", "cgroup", Vec::new());
-            mounts::attach(mounts::make(&unified, ATTRIBUTES, &mount.target)?, &place, &mount.target)
+            mounts::attach(mounts::make(&unified, attributes, &mount.target)?, &place, &mount.target)
         }
-        [only] if only.version() == Version::V2 => mounts::attach(subtree(only)?, &place, &mount.target),
-        groups => hierarchies(groups, &place, &mount.target),
+        [only] if only.version() == Version::V2 => {
+            mounts::attach(subtree(only, attributes)?, &place, &mount.target)
+        }
+        groups => hierarchies(groups, attributes, &place, &mount.target),
     }
 }
 
+fn attributes(mount: &Mount) -> MountAttrFlags {
+    let writable = mount.own.clear.contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
+    if writable { ATTRIBUTES } else { ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_RDONLY }
+}
+
 /// v1: one directory for each hierarchy in which the container has a group; the others would show the host's.
-fn hierarchies(groups: &[Group], place: &OwnedFd, target: &InRootPath) -> Result<()> {
+fn hierarchies(
+    groups: &[Group],
+    attributes: MountAttrFlags,
+    place: &OwnedFd,
+    target: &InRootPath,
+) -> Result<()> {
     let tmpfs = FileSystem::new("tmpfs", "cgroup", vec![Datum::new("mode", "755")]);
-    let writable = ATTRIBUTES.difference(MountAttrFlags::MOUNT_ATTR_RDONLY);
     let top =
-        mounts::make(&tmpfs, writable, target)?.attach(place.as_fd()).or_fail("attach a mount", target)?;
+        mounts::make(&tmpfs, ATTRIBUTES, target)?.attach(place.as_fd()).or_fail("attach a mount", target)?;
     for group in groups {
         let Some(name) = group.hierarchy_name() else { continue };
         let path = InRootPath::new(name).map_err(std::io::Error::other).or_fail("show a cgroup", target)?;
         let place =
             Root::new(top.as_fd()).mkdir_all(&path, Mode::from(0o755)).or_fail("show a cgroup", target)?;
-        mounts::attach(subtree(group)?, &place, target)?;
+        mounts::attach(subtree(group, attributes)?, &place, target)?;
     }
     let read_only = Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Change::default() };
     mount::change(top.as_fd(), read_only, Reach::Mount).or_fail("make a mount read-only", target)
 }
 
 /// A clone of the group's directory, found by its path on the host: the host's mounts are still there, below.
-fn subtree(group: &Group) -> Result<DetachedMount> {
+fn subtree(group: &Group, attributes: MountAttrFlags) -> Result<DetachedMount> {
     let step = "show the container its cgroup";
     let subject = group.directory().display();
     let path = CString::new(group.directory().as_os_str().as_bytes()).unwrap_or_default();
     let clone = DetachedMount::clone_at(rustix::fs::CWD, &path, Reach::Mount).or_fail(step, &subject)?;
-    let attributes = Change { set: ATTRIBUTES, ..Change::default() };
-    clone.change(attributes, Reach::Mount).or_fail(step, &subject)?;
+    let change = Change { set: attributes, ..Change::default() };
+    clone.change(change, Reach::Mount).or_fail(step, &subject)?;
     Ok(clone)
 }

@@ -77,9 +77,10 @@ fn namespaces_of_the_host_are_shared_when_asked_for() {
 fn a_privileged_container_has_everything() {
     let host = Host::enter();
     let podman = Podman::enter(&host);
-    let script = "grep CapEff /proc/self/status; mount -t tmpfs none /mnt && echo mounted; grep Seccomp: /proc/self/status";
+    let script = "grep CapEff /proc/self/status; mount -t tmpfs none /mnt && echo mounted; \
+        grep Seccomp: /proc/self/status; cd /sys/fs/cgroup/memory 2>/dev/null || cd /sys/fs/cgroup; mkdir own && echo own";
     let flags = ["--privileged", "--tmpfs", "/mnt"];
     let text = podman.shell(&flags, script).text();
     let own = std::fs::read_to_string("/proc/self/status").expect("read the own status");
-    assert_eq!(text, format!("CapEff:\t{}\nmounted\nSeccomp:\t0", crate::status_field(&own, "CapEff")));
+    assert_eq!(text, format!("CapEff:\t{}\nmounted\nSeccomp:\t0\nown", crate::status_field(&own, "CapEff")));
 }
