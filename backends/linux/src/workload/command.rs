@@ -14,11 +14,13 @@ use crate::fault::explain;
 /// What is searched where the workload's environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Engines tell "not found" (exit status 127) from other failures by these words: Docker's `translateContainerdStartErr`,
-/// Podman's `define.TranslateExecErrorToExitCode`.
+/// Engines choose the exit status, 127 or 126, by these words in these letters: Docker's `runStartContainerErr` and
+/// `translateContainerdStartErr`, Podman's `define.TranslateExecErrorToExitCode`.
 const MISSING: &str = "no such file or directory in the container";
 /// The same, where a search found nothing.
 const SEARCHED: &str = "executable file not found in $PATH";
+/// For a program that may not be executed.
+const DENIED: &str = "permission denied (EACCES)";
 
 /// Why a file is no program.
 enum Unfit {
@@ -85,8 +87,10 @@ fn check(path: &CStr) -> std::result::Result<(), Unfit> {
         FileType::Directory => return Err(Unfit::Because("it is a directory".to_owned())),
         _ => return Err(Unfit::Because("it is no regular file".to_owned())),
     }
-    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty())
-        .map_err(|error| Unfit::Because(explain(&error.into())))
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).map_err(|error| match error {
+        Errno::ACCESS => Unfit::Because(DENIED.to_owned()),
+        error => Unfit::Because(explain(&error.into())),
+    })
 }
 
 fn not_found(name: &CStr) -> Error {
