@@ -1,7 +1,117 @@
-//! `features`: what of the runtime specification this engine implements (features.md).
+//! `features`: what of the runtime specification this engine implements (features.md, features-linux.md).
+//!
+//! Every list comes from the table that the engine itself works with, and whether a property is there from whether it is
+//! refused.
 
-use nucleus_abi::{FeaturesReply, FeaturesRequest, Result};
+use nucleus_abi::FeaturesReply;
+use nucleus_sys::capability::Capability;
+use nucleus_sys::namespace::Namespace;
+use serde_json::{Value, json};
 
-pub(crate) fn features(_request: &FeaturesRequest) -> Result<FeaturesReply> {
-    Err(nucleus_abi::backend::not_supported("features"))
+use crate::config::document::{Action, Operator, names};
+use crate::config::{self, Point};
+use crate::seccomp;
+
+pub(crate) fn features() -> FeaturesReply {
+    let (oldest, newest) = config::VERSIONS;
+    FeaturesReply {
+        features: json!({
+            "ociVersionMin": oldest,
+            "ociVersionMax": newest,
+            "hooks": Point::ALL.map(Point::name),
+            "mountOptions": sorted(config::known_options()),
+            "linux": linux(),
+            "annotations": {"nucleus.version": env!("CARGO_PKG_VERSION")},
+            // Annotations are passed on to hooks and obeyed by nobody.
+            "potentiallyUnsafeConfigAnnotations": [],
+        }),
+    }
+}
+
+fn linux() -> Value {
+    json!({
+        "namespaces": sorted(Namespace::ALL.into_iter().map(|kind| kind.oci_name().to_owned())),
+        "capabilities": Capability::ALL.map(Capability::name).as_slice(),
+        "cgroup": {"v1": true, "v2": true, "rdma": true},
+        "seccomp": {
+            "enabled": true,
+            "actions": names::<Action>(),
+            "operators": names::<Operator>(),
+            "archs": seccomp::architectures(),
+            "knownFlags": seccomp::known_flags(),
+            "supportedFlags": seccomp::supported_flags(),
+        },
+        "apparmor": {"enabled": enabled(&json!({"process": {"apparmorProfile": "unconfined"}}))},
+        "selinux": {"enabled": enabled(&json!({"process": {"selinuxLabel": "x"}}))},
+        "intelRdt": {"enabled": enabled(&json!({"linux": {"intelRdt": {"closID": "x"}}}))},
+        "memoryPolicy": {"enabled": enabled(&json!({"linux": {"memoryPolicy": {"mode": "MPOL_LOCAL"}}}))},
+        "mountExtensions": {"idmap": {"enabled": config::known_options().any(|word| word == "idmap")}},
+        "netDevices": {"enabled": enabled(&json!({"linux": {"netDevices": {"eth0": {}}}}))},
+    })
+}
+
+/// Whether a document with these properties is taken.
+fn enabled(properties: &Value) -> bool {
+    let mut document = properties.clone();
+    document["ociVersion"] = config::VERSIONS.1.into();
+    config::implements(&document.to_string())
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document() -> Value {
+        features().features
+    }
+
+    fn texts(list: &Value) -> Vec<&str> {
+        list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_lists_are_those_of_the_specification() {
+        let features = document();
+        let hooks =
+            ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+        assert_eq!(texts(&features["hooks"]), hooks);
+        let linux = &features["linux"];
+        let namespaces = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
+        assert_eq!(texts(&linux["namespaces"]), namespaces);
+        assert_eq!(texts(&linux["capabilities"]).len(), 41);
+        for (list, name) in [
+            (&features["mountOptions"], "rro"),
+            (&linux["capabilities"], "CAP_CHECKPOINT_RESTORE"),
+            (&linux["seccomp"]["actions"], "SCMP_ACT_NOTIFY"),
+            (&linux["seccomp"]["operators"], "SCMP_CMP_MASKED_EQ"),
+            (&linux["seccomp"]["archs"], "SCMP_ARCH_X86_64"),
+            (&linux["seccomp"]["knownFlags"], "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
+            (&linux["seccomp"]["supportedFlags"], "SECCOMP_FILTER_FLAG_LOG"),
+        ] {
+            assert!(texts(list).contains(&name), "{name}: {list}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_not_enabled_and_the_rest_is() {
+        assert_eq!(document()["linux"]["netDevices"]["enabled"], true);
+        assert!(!enabled(&json!({"windows": {}})));
+        assert!(enabled(&json!({"linux": {}})));
+    }
+
+    /// Engines compare these as versions.
+    #[test]
+    fn both_versions_are_taken() {
+        let features = document();
+        for key in ["ociVersionMin", "ociVersionMax"] {
+            assert!(config::implements(&json!({ "ociVersion": features[key] }).to_string()), "{key}");
+        }
+    }
 }

@@ -52,9 +52,8 @@ mod workload;
 
 use nucleus_abi::{
     CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done, ExecReply,
-    ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, ProcessesReply, Reply, ReportRequest, Result,
-    SandboxReply, SandboxRequest, SignalRequest, StateReply, Stats, UpdateRequest, WaitRequest,
-    WatchOomReply,
+    ExecRequest, ExitStatus, FeaturesReply, ProcessesReply, Reply, ReportRequest, Result, SandboxReply,
+    SandboxRequest, SignalRequest, StateReply, Stats, UpdateRequest, WaitRequest, WatchOomReply,
 };
 
 /// Answers what this host can enforce; probes nothing that is not asked.
@@ -133,6 +132,6 @@ pub fn watch_oom(request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
 }
 
 /// [`nucleus_abi::Backend::features`].
-pub fn features(request: &FeaturesRequest) -> Result<FeaturesReply> {
-    features::features(request)
+pub fn features() -> FeaturesReply {
+    features::features()
 }

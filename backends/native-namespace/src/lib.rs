@@ -93,8 +93,8 @@ impl Backend for NativeNamespace {
         nucleus_linux::watch_oom(request)
     }
 
-    fn features(&self, request: &FeaturesRequest) -> Result<FeaturesReply> {
-        nucleus_linux::features(request)
+    fn features(&self, _: &FeaturesRequest) -> Result<FeaturesReply> {
+        Ok(nucleus_linux::features())
     }
 }
 

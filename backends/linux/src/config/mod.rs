@@ -48,6 +48,13 @@ pub use resources::{Cpu, Device, Io, Limits, Memory, Network, Rate, Rdma, Thrott
 pub use root::{Access, Root};
 pub use scheduling::{Affinity, IoPriority};
 pub use sysctls::Sysctl;
+pub use version::VERSIONS;
+
+/// Whether a document has no property that this engine leaves out.
+pub(crate) fn implements(json: &str) -> bool {
+    let spec = document::read::<Spec<'_>>(json);
+    spec.is_ok_and(|spec| version::check(&spec.oci_version).and_then(|()| refused::check(&spec)).is_ok())
+}
 
 /// Everything that the engine needs to know about one container.
 #[derive(Debug)]

@@ -4,6 +4,9 @@ use nucleus_abi::Result;
 
 use crate::fault::{invalid, unsupported};
 
+/// The oldest and the newest version that this engine knows.
+pub const VERSIONS: (&str, &str) = ("1.0.0", "1.3.0");
+
 /// Any `1.*` is taken: a later minor version only adds (config.md, "Specification version"; semver.org).
 pub(super) fn check(text: &str) -> Result<()> {
     match major(text) {

@@ -20,6 +20,19 @@ pub(crate) enum Abi {
 }
 
 impl Abi {
+    /// All for which there are tables.
+    pub(crate) const ALL: [Self; 4] = [Self::X86_64, Self::X86, Self::X32, Self::Aarch64];
+
+    /// The name that the runtime specification gives it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "SCMP_ARCH_X86_64",
+            Self::X86 => "SCMP_ARCH_X86",
+            Self::X32 => "SCMP_ARCH_X32",
+            Self::Aarch64 => "SCMP_ARCH_AARCH64",
+        }
+    }
+
     /// The ABI that this program itself speaks.
     pub(crate) const fn native() -> Self {
         if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 }

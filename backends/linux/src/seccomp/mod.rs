@@ -91,6 +91,22 @@ const FLAGS: [(Flag, &str, c_ulong); 4] = [
     ),
 ];
 
+/// The names of all flags.
+pub(crate) fn known_flags() -> Vec<&'static str> {
+    FLAGS.iter().map(|(_, name, _)| *name).collect()
+}
+
+/// The names of those that the running kernel knows too.
+pub(crate) fn supported_flags() -> Vec<&'static str> {
+    let supported = FLAGS.iter().filter(|(.., bit)| nucleus_sys::seccomp::knows_flag(*bit));
+    supported.map(|(_, name, _)| *name).collect()
+}
+
+/// The names of the architectures for which there are tables.
+pub(crate) fn architectures() -> [&'static str; 4] {
+    Abi::ALL.map(Abi::name)
+}
+
 fn bit(flag: Flag) -> c_ulong {
     FLAGS.iter().filter(|(known, ..)| *known == flag).fold(0, |bits, (.., bit)| bits | bit)
 }

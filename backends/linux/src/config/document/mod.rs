@@ -14,6 +14,7 @@
 mod hooks;
 mod linux;
 mod mount;
+mod names;
 mod place;
 mod process;
 mod resources;
@@ -31,6 +32,7 @@ use crate::fault::invalid;
 pub use hooks::{Hook, Hooks};
 pub use linux::{Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};
 pub use mount::{IdMapping, Mount, Root};
+pub use names::names;
 pub use process::{Capabilities, ConsoleSize, CpuAffinity, IoPriority, Process, Rlimit, Scheduler, User};
 pub use resources::{
     BlockIo, Cpu, DeviceRule, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma, Resources,
