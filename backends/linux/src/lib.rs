@@ -35,6 +35,7 @@ mod pause;
 mod probe;
 mod processes;
 mod record;
+mod resctrl;
 mod running;
 mod sandbox;
 pub mod seccomp;
@@ -53,7 +54,7 @@ mod workload;
 use nucleus_abi::{
     CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done, ExecReply,
     ExecRequest, ExitStatus, FeaturesReply, ProcessesReply, Reply, ReportRequest, Result, SandboxReply,
-    SandboxRequest, SignalRequest, StateReply, Stats, UpdateRequest, WaitRequest, WatchOomReply,
+    SandboxRequest, SignalRequest, StateReply, Stats, UndoRequest, UpdateRequest, WaitRequest, WatchOomReply,
 };
 
 /// Answers what this host can enforce; probes nothing that is not asked.
@@ -129,6 +130,11 @@ pub fn stats(request: &ContainerRequest) -> Result<Stats> {
 /// [`nucleus_abi::Backend::watch_oom`].
 pub fn watch_oom(request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
     watch_oom::watch_oom(request)
+}
+
+/// [`nucleus_abi::Backend::undo`].
+pub fn undo(request: &UndoRequest) -> Result<Done> {
+    resctrl::undo(&request.document).map(|()| Done::default())
 }
 
 /// [`nucleus_abi::Backend::features`].

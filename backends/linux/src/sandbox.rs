@@ -25,7 +25,7 @@ use crate::joining::ForTheChild;
 use crate::record::Record;
 use crate::unfinished::Unfinished;
 use crate::workload::{Given, rights, scheduling};
-use crate::{aside, identity, intermediate, net_devices, sources, start, targets};
+use crate::{aside, identity, intermediate, net_devices, resctrl, sources, start, targets};
 
 /// Makes the sandbox.
 pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
@@ -39,6 +39,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
     let unified = make_unified(&groups)?;
     let callbacks = callbacks(&configuration, request);
+    let class = class_of_service(&configuration, request, &mut ledger)?;
     let joins = targets::open(&configuration)?;
     let inside = Inside {
         configuration: &configuration,
@@ -55,6 +56,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let child = Unfinished::new(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?);
     let (outer, inner) = gates.both();
     let process = equip(child.get(), &configuration, &groups, &outer)?;
+    class.map_or(Ok(()), |class| class.enter(process.pid))?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
     let record = Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later);
     Record { callbacks, ..record }.write(&request.directory)?;
@@ -101,6 +103,19 @@ fn record_groups(ledger: &mut Ledger, groups: &[Group], later: &[PathBuf]) -> Re
     }
     let effect = Effect::Cgroup { directories };
     ledger.record(&effect).or_fail("write the ledger", "the container's cgroups")
+}
+
+fn class_of_service<'c>(
+    configuration: &'c Configuration,
+    request: &SandboxRequest,
+    ledger: &mut Ledger,
+) -> Result<Option<resctrl::Place<'c>>> {
+    let Some(wanted) = &configuration.intel_rdt else { return Ok(None) };
+    let place = resctrl::Place::find(wanted, request.id.as_str())?;
+    if let Some(effect) = place.effect(wanted) {
+        ledger.record(&effect).or_fail("write the ledger", "linux.intelRdt")?;
+    }
+    Ok(Some(place))
 }
 
 /// The group of cgroup v2 comes first: the child is born in it.

@@ -9,7 +9,7 @@ use nucleus_abi::{
     Backend, CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Description, Descriptors, Done,
     ExecReply, ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, Kind, ProcessesReply, Reply,
     ReportRequest, Result, SCHEMA, SandboxReply, SandboxRequest, SignalRequest, StateReply, Stats,
-    UpdateRequest, WaitRequest, WatchOomReply,
+    UndoRequest, UpdateRequest, WaitRequest, WatchOomReply,
 };
 
 /// The name by which profiles choose it.
@@ -91,6 +91,10 @@ impl Backend for NativeNamespace {
 
     fn watch_oom(&self, request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
         nucleus_linux::watch_oom(request)
+    }
+
+    fn undo(&self, request: &UndoRequest) -> Result<Done> {
+        nucleus_linux::undo(request)
     }
 
     fn features(&self, _: &FeaturesRequest) -> Result<FeaturesReply> {

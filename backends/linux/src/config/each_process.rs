@@ -69,17 +69,22 @@ fn memory(asked: &document::MemoryPolicy<'_>) -> Result<MemoryPolicy> {
     Ok(MemoryPolicy { mode, flags, nodes: nodes.into_iter().collect() })
 }
 
+/// Every mode, with its name.
+pub(crate) const MODES: [(&str, Mode); 7] = [
+    ("MPOL_DEFAULT", Mode::Default),
+    ("MPOL_PREFERRED", Mode::Preferred),
+    ("MPOL_BIND", Mode::Bind),
+    ("MPOL_INTERLEAVE", Mode::Interleave),
+    ("MPOL_LOCAL", Mode::Local),
+    ("MPOL_PREFERRED_MANY", Mode::PreferredMany),
+    ("MPOL_WEIGHTED_INTERLEAVE", Mode::WeightedInterleave),
+];
+
 fn mode(name: &str) -> Result<Mode> {
-    Ok(match name {
-        "MPOL_DEFAULT" => Mode::Default,
-        "MPOL_PREFERRED" => Mode::Preferred,
-        "MPOL_BIND" => Mode::Bind,
-        "MPOL_INTERLEAVE" => Mode::Interleave,
-        "MPOL_LOCAL" => Mode::Local,
-        "MPOL_PREFERRED_MANY" => Mode::PreferredMany,
-        "MPOL_WEIGHTED_INTERLEAVE" => Mode::WeightedInterleave,
-        _ => return Err(invalid("linux.memoryPolicy.mode", format!("`{name}` is no mode"))),
-    })
+    let found = MODES.into_iter().find(|(known, _)| *known == name);
+    found
+        .map(|(_, mode)| mode)
+        .ok_or_else(|| invalid("linux.memoryPolicy.mode", format!("`{name}` is no mode")))
 }
 
 fn flag(name: &str) -> Result<ModeFlags> {

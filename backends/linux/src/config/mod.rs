@@ -10,6 +10,7 @@ mod each_process;
 mod execution;
 mod hooks;
 mod index_list;
+mod intel_rdt;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -35,9 +36,11 @@ use mounts::Surroundings;
 
 pub use device_rules::{DEFAULT_RULES, DeviceAccess, DeviceKind, DeviceRule, Verdict};
 pub use devices::Node;
+pub(crate) use each_process::MODES;
 pub use each_process::{EachProcess, MemoryPolicy};
 pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
+pub use intel_rdt::{IntelRdt, Monitoring};
 pub use mounts::{
     Attributes, Content, Datum, Devices, FileSystem, Filled, IdSource, Mount, Origin, Source, known_options,
 };
@@ -49,12 +52,6 @@ pub use root::{Access, Root};
 pub use scheduling::{Affinity, IoPriority};
 pub use sysctls::Sysctl;
 pub use version::VERSIONS;
-
-/// Whether a document has no property that this engine leaves out.
-pub(crate) fn implements(json: &str) -> bool {
-    let spec = document::read::<Spec<'_>>(json);
-    spec.is_ok_and(|spec| version::check(&spec.oci_version).and_then(|()| refused::check(&spec)).is_ok())
-}
 
 /// Everything that the engine needs to know about one container.
 #[derive(Debug)]
@@ -73,6 +70,8 @@ pub struct Configuration {
     pub mount_label: Option<String>,
     /// Device nodes beyond the standard ones.
     pub devices: Vec<Node>,
+    /// A class of service of the CPU's caches and memory bandwidth.
+    pub intel_rdt: Option<IntelRdt>,
     /// Devices of the host's network that become the container's.
     pub net_devices: Vec<NetDevice>,
     /// Paths to hide.
@@ -127,6 +126,7 @@ impl Configuration {
             mounts: mounts::read(&spec.mounts, &surroundings, &mut warnings)?,
             mount_label: label.map(str::to_owned),
             devices: devices::read(&linux.devices)?,
+            intel_rdt: intel_rdt::read(linux.intel_rdt.as_ref())?,
             net_devices: net_devices::read(linux, &namespaces)?,
             masked: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly: paths("linux.readonlyPaths", &linux.readonly_paths)?,

@@ -136,7 +136,6 @@ fn each_malformed_document_is_refused_by_the_name_of_its_field() {
 #[test]
 fn what_is_known_and_not_enforced_is_refused() {
     let cases = [
-        ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
         ("/mounts", json!([{"destination": "/proc/self/attr", "type": "tmpfs"}]), "mounts[0].destination"),
         (
             "/mounts",

@@ -12,4 +12,5 @@ mod mounts;
 mod net_devices;
 mod nodes;
 mod propagation;
+mod resctrl;
 mod seccomp;
