@@ -22,8 +22,10 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
     let ended = record.as_ref().map_or(Ok(()), |record| end(record, request));
     // A container that could not be ended is not deleted, and they are called when it is.
     let unheard = if ended.is_ok() { call_hooks(record.as_ref()) } else { Vec::new() };
+    let unit = record.as_ref().and_then(|record| record.unit.as_deref());
     let failures: Vec<Error> = [
         ended,
+        unit.map_or(Ok(()), cgroups::stop_scope),
         remove_if_there(&start::path(&request.directory)).or_fail("remove the start gate", &request.id),
         remove_if_there(&started::path(&request.directory)).or_fail("remove the start's report", &request.id),
         Record::remove(&request.directory).or_fail("remove the backend's record", &request.id),

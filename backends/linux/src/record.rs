@@ -28,6 +28,9 @@ pub(crate) struct Record {
     /// Groups that may be made later; the ledger names them already.
     #[serde(default)]
     pub(crate) later: Vec<PathBuf>,
+    /// The scope of systemd's that they belong to.
+    #[serde(default)]
+    pub(crate) unit: Option<String>,
     /// The hooks that are still to be called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) callbacks: Option<Callbacks>,
@@ -40,7 +43,7 @@ impl Record {
         cgroups: Vec<PathBuf>,
         later: Vec<PathBuf>,
     ) -> Self {
-        Self { version: VERSION, process, own_pid_namespace, cgroups, later, callbacks: None }
+        Self { version: VERSION, process, own_pid_namespace, cgroups, later, unit: None, callbacks: None }
     }
 
     /// Writes it with one write(2), so that a crash leaves all or nothing.

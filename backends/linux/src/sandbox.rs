@@ -15,7 +15,7 @@ use nucleus_sys::namespace::{Namespace, NamespaceSet};
 use nucleus_sys::procfs::{ProcBase, ProcFs};
 use nucleus_sys::socket::Socket;
 
-use crate::cgroups::{self, Group, KillBy, Version};
+use crate::cgroups::{self, Group, KillBy, Scope, Version};
 use crate::config::Configuration;
 use crate::fault::{OrFail, system};
 use crate::gate::{self, Message, Word};
@@ -55,11 +55,16 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     };
     let child = Unfinished::new(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?);
     let (outer, inner) = gates.both();
+    let scope = Scope::of(request.cgroup.as_ref());
+    if let Some(scope) = scope {
+        scope.start(&request.id, child.get().pid, &cgroups::settings(&groups))?;
+    }
     let process = equip(child.get(), &configuration, &groups, &outer)?;
     class.map_or(Ok(()), |class| class.enter(process.pid))?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
     let record = Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later);
-    Record { callbacks, ..record }.write(&request.directory)?;
+    let unit = scope.map(|scope| scope.unit().to_owned());
+    Record { unit, callbacks, ..record }.write(&request.directory)?;
     hand_over(&inner, process, configuration.warnings, child, failure.as_fd())?;
     Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
 }
@@ -120,7 +125,7 @@ fn class_of_service<'c>(
 
 /// The group of cgroup v2 comes first: the child is born in it.
 fn make_unified(groups: &[Group]) -> Result<Option<cgroups::Made>> {
-    groups.iter().find(|group| group.version() == Version::V2).map(Group::make).transpose()
+    groups.iter().find(|group| group.can_be_born_in()).map(Group::make).transpose()
 }
 
 fn clone(inside: Inside<'_>, gates: &gate::Ends, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
@@ -174,11 +179,13 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
     }
     // The child needs the network first: what sysfs shows depends on it.
     connect(child, configuration, gate)?;
-    let doors = groups
-        .iter()
-        .filter(|group| group.version() == Version::V1)
-        .map(|group| group.make()?.door())
-        .collect::<Result<Vec<_>>>()?;
+    let mut doors = Vec::new();
+    for group in groups.iter().filter(|group| !group.can_be_born_in()) {
+        let made = group.make()?;
+        if group.version() == Version::V1 {
+            doors.push(made.door()?);
+        }
+    }
     if !doors.is_empty() {
         gate::tell(gate, Word::Enter, &doors.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     }

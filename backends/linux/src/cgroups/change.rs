@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Error, ErrorCode, Result};
 
 use super::group::Made;
-use super::{Controller, Layout, Setting, Version, late, needed, v1, v2};
+use super::{Controller, Layout, Setting, Version, late, needed, systemd, v1, v2};
 use crate::config::{Limits, Memory};
 use crate::fault::invalid;
 use crate::record::Record;
@@ -31,7 +31,20 @@ pub(crate) fn change(record: &mut Record, state: &Path, limits: &Limits) -> Resu
     let homes = homes.collect::<Result<Vec<_>>>()?;
     check_memory(&homes, &limits.memory)?;
     let writes = writes(&homes, limits)?;
-    write_all(writes)
+    let unit = record.unit.as_deref();
+    tell_systemd(unit, &writes)?;
+    write_all(writes).map_err(|(undo, error)| match tell_systemd(unit, &undo) {
+        Ok(()) => restore(undo, error),
+        Err(other) => restore(undo, error).and([other]),
+    })
+}
+
+/// systemd writes what it knows of a unit whenever it realises that anew, so it must know first. What is written then is
+/// exact, where systemd rounds.
+fn tell_systemd(unit: Option<&str>, writes: &[Write]) -> Result<()> {
+    let Some(unit) = unit else { return Ok(()) };
+    let settings: Vec<_> = writes.iter().map(|write| write.setting.clone()).collect();
+    systemd::change(unit, &settings)
 }
 
 fn home(record: &mut Record, state: &Path, controller: Controller) -> Result<Home> {
@@ -151,7 +164,10 @@ fn write_for(homes: &[Home], setting: Setting) -> Result<Write> {
 
 /// The kernel checks each value against the others that stand at that time: memory against swap, quota against period and
 /// burst. What is refused is therefore tried again when the rest is written, until nothing more comes of it.
-fn write_all(mut writes: Vec<Write>) -> Result<()> {
+///
+/// # Errors
+/// The first refusal, with what undoes everything that was written before it.
+fn write_all(mut writes: Vec<Write>) -> std::result::Result<(), (Vec<Write>, Error)> {
     let mut undo = Vec::new();
     loop {
         let before = writes.len();
@@ -169,7 +185,7 @@ fn write_all(mut writes: Vec<Write>) -> Result<()> {
         }
         match first {
             None => return Ok(()),
-            Some(error) if refused.len() == before => return Err(restore(undo, error)),
+            Some(error) if refused.len() == before => return Err((undo, error)),
             Some(_) => writes = refused,
         }
     }

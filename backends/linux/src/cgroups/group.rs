@@ -31,8 +31,17 @@ pub(crate) struct Group {
     /// Controllers of v2 that are switched on where the host lets us, though no limit needs them.
     welcome: Vec<Controller>,
     existing: Existing,
+    maker: Maker,
     settings: Vec<Setting>,
     devices: Option<Vec<DeviceRule>>,
+}
+
+/// Who makes the directory, and hands controllers down to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    Us,
+    /// In the hierarchies that it knows: v2, and some of v1, which differ from release to release.
+    Systemd,
 }
 
 /// What becomes of a directory that is there before we make it.
@@ -62,6 +71,7 @@ impl Group {
             controllers: controller.into_iter().collect(),
             welcome: Vec::new(),
             existing: Existing::Refused,
+            maker: Maker::Us,
             settings: Vec::new(),
             devices: None,
         }
@@ -129,9 +139,24 @@ impl Group {
         }
     }
 
+    /// systemd makes the group before we come to it.
+    pub(super) fn leave_to_systemd(&mut self) {
+        self.existing = Existing::Taken;
+        self.maker = Maker::Systemd;
+    }
+
+    pub(super) fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
     /// Whether it is the group of a host that has cgroup v2 alone.
     pub(super) fn is_unified(&self) -> bool {
         self.version() == Version::V2 && self.hierarchy.mount == Path::new(layout::STANDARD)
+    }
+
+    /// Whether the container's process can be born in it: there is one to be made by us, and it is of v2.
+    pub(crate) fn can_be_born_in(&self) -> bool {
+        self.version() == Version::V2 && self.maker == Maker::Us
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -155,9 +180,11 @@ impl Group {
 
     /// Makes the directory and sets its limits. The ledger must hold the directory already.
     pub(crate) fn make(&self) -> Result<Made> {
-        match self.version() {
-            Version::V1 => v1::make_parents(&self.hierarchy.mount, &self.place, &self.controllers)?,
-            Version::V2 => {
+        match (self.version(), self.maker) {
+            (Version::V1, _) => v1::make_parents(&self.hierarchy.mount, &self.place, &self.controllers)?,
+            // No process may come between systemd and what it delegates (systemd.io/CGROUP_DELEGATION).
+            (Version::V2, Maker::Systemd) => {}
+            (Version::V2, Maker::Us) => {
                 v2::make_parents(&self.hierarchy.mount, &self.place, &self.controllers, &self.welcome)?;
             }
         }

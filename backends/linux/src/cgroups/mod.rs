@@ -14,12 +14,13 @@ mod members;
 mod oom;
 mod place;
 mod stats;
+mod systemd;
 mod v1;
 mod v2;
 
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
+use nucleus_abi::{CgroupManager, CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
 
 use crate::config::{DeviceRule, Limits};
 use crate::fault::unsupported;
@@ -33,6 +34,7 @@ pub(crate) use layout::Layout;
 pub(crate) use members::{kill_all, kill_at_once, open_members, pids};
 pub(crate) use oom::watch_memory;
 pub(crate) use stats::stats;
+pub(crate) use systemd::{Scope, stop as stop_scope};
 pub(crate) use v2::obstacle;
 
 /// A controller, by its name in cgroup v2.
@@ -186,8 +188,16 @@ pub(crate) fn groups(
             Hierarchies::Needed => group.refuse_existing()?,
             Hierarchies::All => group.take_over()?,
         }
+        if placement.manager != CgroupManager::Cgroupfs {
+            group.leave_to_systemd();
+        }
     }
     Ok(groups)
+}
+
+/// What is to be set in all groups together.
+pub(crate) fn settings(groups: &[Group]) -> Vec<Setting> {
+    groups.iter().flat_map(Group::settings).cloned().collect()
 }
 
 fn group_in<'g>(groups: &'g mut Vec<Group>, hierarchy: layout::Hierarchy, place: &Path) -> &'g mut Group {
