@@ -31,11 +31,12 @@ pub(crate) fn change(record: &mut Record, state: &Path, limits: &Limits) -> Resu
     let homes = homes.collect::<Result<Vec<_>>>()?;
     check_memory(&homes, &limits.memory)?;
     let writes = writes(&homes, limits)?;
+    // Read before systemd writes some of them.
+    let old: Vec<_> = writes.iter().filter_map(Write::inverse).collect();
     let unit = record.unit.as_deref();
-    tell_systemd(unit, &writes)?;
-    write_all(writes).map_err(|(undo, error)| match tell_systemd(unit, &undo) {
-        Ok(()) => restore(undo, error),
-        Err(other) => restore(undo, error).and([other]),
+    tell_systemd(unit, &writes).and_then(|()| write_all(&writes)).map_err(|error| {
+        let untold = tell_systemd(unit, &old).err();
+        error.and(untold).and(restore(old))
     })
 }
 
@@ -117,7 +118,7 @@ fn writes(homes: &[Home], limits: &Limits) -> Result<Vec<Write>> {
     let completed = v2_complete(homes, limits)?;
     let v2 = v2::settings(&completed, &of_v2)?;
     settings.extend(v2.into_iter().filter(|setting| of_v2.contains(&setting.controller)));
-    settings.into_iter().map(|setting| write_for(homes, setting)).collect()
+    Ok(settings.into_iter().map(|setting| Write::to(homes, setting)).collect())
 }
 
 /// v2 takes some values together that may be changed one by one: what is not said is taken from what stands.
@@ -152,70 +153,64 @@ fn unlimited_swap(limits: &Limits) -> Option<Setting> {
 /// One value to be written.
 #[derive(Debug)]
 struct Write {
-    group: Made,
+    directory: PathBuf,
     setting: Setting,
 }
 
-fn write_for(homes: &[Home], setting: Setting) -> Result<Write> {
-    let home = homes.iter().find(|home| home.controller == setting.controller);
-    let home = home.expect("settings without a home were left out");
-    Ok(Write { group: Made::open(&home.directory)?, setting })
+impl Write {
+    fn to(homes: &[Home], setting: Setting) -> Self {
+        let home = homes.iter().find(|home| home.controller == setting.controller);
+        let home = home.expect("settings without a home were left out");
+        Self { directory: home.directory.clone(), setting }
+    }
+
+    fn run(&self) -> Result<()> {
+        Made::open(&self.directory)?.apply(&self.setting)
+    }
+
+    /// What brings the present value back, where that can be told.
+    fn inverse(&self) -> Option<Self> {
+        let present = |(file, value): &(String, String)| {
+            let old = fs::read_to_string(self.directory.join(file)).ok()?;
+            Some((file.clone(), value_before(file, value, &old)?))
+        };
+        let (file, old) = self.setting.choices.iter().find_map(present)?;
+        let setting = Setting::new(self.setting.controller, &file, old);
+        Some(Self { directory: self.directory.clone(), setting })
+    }
 }
 
 /// The kernel checks each value against the others that stand at that time: memory against swap, quota against period and
 /// burst. What is refused is therefore tried again when the rest is written, until nothing more comes of it.
 ///
 /// # Errors
-/// The first refusal, with what undoes everything that was written before it.
-fn write_all(mut writes: Vec<Write>) -> std::result::Result<(), (Vec<Write>, Error)> {
-    let mut undo = Vec::new();
+/// The first of the refusals that remain.
+fn write_all(writes: &[Write]) -> Result<()> {
+    let mut left: Vec<&Write> = writes.iter().collect();
     loop {
-        let before = writes.len();
-        let mut refused = Vec::new();
+        let before = left.len();
         let mut first = None;
-        for write in writes {
-            let old = old_value(&write);
-            match write.group.apply(&write.setting) {
-                Ok(()) => undo.extend(old.map(|setting| Write { setting, ..write })),
-                Err(error) => {
-                    first.get_or_insert(error);
-                    refused.push(write);
-                }
-            }
-        }
+        left.retain(|write| write.run().map_err(|error| first.get_or_insert(error).code).is_err());
         match first {
             None => return Ok(()),
-            Some(error) if refused.len() == before => return Err((undo, error)),
-            Some(_) => writes = refused,
+            Some(error) if left.len() == before => return Err(error),
+            Some(_) => {}
         }
     }
 }
 
-/// The last change goes first.
-fn restore(mut undo: Vec<Write>, error: Error) -> Error {
-    undo.reverse();
-    // As it was possible once, what is refused at first may be possible when the rest is back.
-    for _ in 0..undo.len() {
-        undo.retain(|write| write.group.apply(&write.setting).is_err());
+/// Gives everything its old value back, the last change first; an error for each value that cannot be had again.
+fn restore(mut old: Vec<Write>) -> impl Iterator<Item = Error> {
+    old.reverse();
+    // As they stood together once, what is refused at first may be possible when the rest is back.
+    for _ in 0..old.len() {
+        old.retain(|write| write.run().is_err());
     }
-    let kept = undo.into_iter().map(|write| {
-        Error::new(ErrorCode::SystemCall, "give a limit its old value back").on(write
-            .setting
-            .choices
-            .into_iter()
-            .map(|(file, _)| file)
-            .next()
-            .unwrap_or_default())
-    });
-    error.and(kept)
-}
-
-/// The setting that undoes one, where the old value can be told.
-fn old_value(write: &Write) -> Option<Setting> {
-    let choices = &write.setting.choices;
-    let (file, value, old) =
-        choices.iter().find_map(|(file, value)| Some((file, value, write.group.read(file)?)))?;
-    Some(Setting::new(write.setting.controller, file, value_before(file, value, &old)?))
+    old.into_iter().map(|write| {
+        let file = write.setting.choices.into_iter().next().map(|(file, _)| file).unwrap_or_default();
+        Error::new(ErrorCode::SystemCall, "give a limit its old value back")
+            .on(write.directory.join(file).display())
+    })
 }
 
 fn value_before(file: &str, value: &str, old: &str) -> Option<String> {
@@ -230,7 +225,9 @@ fn value_before(file: &str, value: &str, old: &str) -> Option<String> {
             old.lines().find_map(|line| line.strip_prefix("oom_kill_disable ")).map(str::to_owned)
         }
         // Both show one line for each device after the first.
-        "io.weight" | "io.bfq.weight" => old.lines().next().map(str::to_owned),
+        "io.weight" | "io.bfq.weight" => {
+            old.lines().next().map(|line| line.strip_prefix("default ").unwrap_or(line).to_owned())
+        }
         // An empty list is written as an empty line.
         _ => Some(old.trim_end().to_owned()).map(|old| if old.is_empty() { "\n".to_owned() } else { old }),
     }
@@ -261,7 +258,7 @@ mod tests {
         let io = "8:0 rbps=5 wbps=max riops=max wiops=max\n";
         assert_eq!(before("io.max", "8:0 rbps=1", io), io.trim_end());
         assert_eq!(before("io.max", "8:1 rbps=1", io), "8:1 rbps=max wbps=max riops=max wiops=max");
-        assert_eq!(before("io.weight", "50", "default 100\n8:0 7\n"), "default 100");
+        assert_eq!(before("io.weight", "50", "default 100\n8:0 7\n"), "100");
         assert_eq!(before("blkio.throttle.read_bps_device", "8:0 9", ""), "8:0 0");
         assert_eq!(value_before("net_prio.ifpriomap", "eth9 3", "lo 0\n"), None);
     }

@@ -215,11 +215,6 @@ impl Made {
         Ok(Self { directory, path: path.to_owned() })
     }
 
-    /// What a file holds; `None` where the kernel has none.
-    pub(super) fn read(&self, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.path.join(file)).ok()
-    }
-
     pub(super) fn apply(&self, setting: &Setting) -> Result<()> {
         let mut missing = io::Error::from(Errno::NOENT);
         for (file, value) in &setting.choices {

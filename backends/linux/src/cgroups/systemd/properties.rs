@@ -13,6 +13,7 @@ pub(super) fn of_settings(settings: &[Setting]) -> Vec<Property> {
     let files: Vec<(String, String)> = settings.iter().filter_map(first).collect();
     let mut properties: Vec<_> = files.iter().filter_map(|(file, value)| one(file, value)).collect();
     properties.extend(quota_of_v1(&files));
+    properties.extend(period(&files));
     properties
 }
 
@@ -57,6 +58,16 @@ fn quota_of_v2(value: &str) -> Option<Value> {
         "max" => Some(Value::Number(UNLIMITED)),
         quota => per_second(quota.parse().ok()?, period),
     }
+}
+
+/// Known to systemd since release 242.
+fn period(files: &[(String, String)]) -> Option<Property> {
+    let said = files.iter().find_map(|(file, value)| match file.as_str() {
+        "cpu.max" => value.split_whitespace().nth(1),
+        "cpu.cfs_period_us" => Some(value),
+        _ => None,
+    });
+    Some(("CPUQuotaPeriodUSec", Value::Number(said?.parse().ok()?)))
 }
 
 fn quota_of_v1(files: &[(String, String)]) -> Option<Property> {
@@ -108,8 +119,11 @@ mod tests {
     fn what_systemd_has_a_word_for_is_said_in_it() {
         assert_eq!(of("memory.max", "4096"), [("MemoryMax", Value::Number(4096))]);
         assert_eq!(of("pids.max", "max"), [("TasksMax", Value::Number(u64::MAX))]);
-        assert_eq!(of("cpu.max", "150000 100000"), [("CPUQuotaPerSecUSec", Value::Number(1_500_000))]);
-        assert_eq!(of("cpu.max", "1234 100000"), [("CPUQuotaPerSecUSec", Value::Number(20_000))]);
+        let quota = |quota, period| {
+            [("CPUQuotaPerSecUSec", Value::Number(quota)), ("CPUQuotaPeriodUSec", Value::Number(period))]
+        };
+        assert_eq!(of("cpu.max", "75000 50000"), quota(1_500_000, 50_000));
+        assert_eq!(of("cpu.max", "1234 100000"), quota(20_000, 100_000));
         assert_eq!(of("cpu.max", "max"), [("CPUQuotaPerSecUSec", Value::Number(u64::MAX))]);
         assert_eq!(of("cpuset.cpus", "0-2,9"), [("AllowedCPUs", Value::Bytes(vec![7, 2]))]);
         assert_eq!(of("io.max", "8:0 rbps=1"), []);
@@ -121,6 +135,8 @@ mod tests {
     fn quota_and_period_of_v1_are_one_property() {
         let set = |file, value| Setting::new(Controller::Cpu, file, value);
         let both = [set("cpu.cfs_period_us", 50_000), set("cpu.cfs_quota_us", 25_000)];
-        assert_eq!(of_settings(&both), [("CPUQuotaPerSecUSec", Value::Number(500_000))]);
+        let properties =
+            [("CPUQuotaPerSecUSec", Value::Number(500_000)), ("CPUQuotaPeriodUSec", Value::Number(50_000))];
+        assert_eq!(of_settings(&both), properties);
     }
 }
