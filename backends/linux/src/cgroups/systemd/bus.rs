@@ -25,6 +25,21 @@ const BUS: Call<'static> = Call {
     arguments: &[],
 };
 
+/// What the private socket hears first. The manager reads 256 bytes while it awaits the end of the authentication, and forgets
+/// what else is in them until more comes (sd-bus, `bus_socket_read_auth`): a short call right behind `BEGIN` may never be
+/// answered. This one is longer, and every object answers it.
+const PING: Call<'static> = Call {
+    destination: MANAGER.destination,
+    path: concat!(
+        "/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long",
+        "/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long",
+        "/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long/long"
+    ),
+    interface: "org.freedesktop.DBus.Peer",
+    member: "Ping",
+    arguments: &[],
+};
+
 /// A connection to a manager of systemd.
 #[derive(Debug)]
 pub(super) struct Manager {
@@ -77,7 +92,9 @@ impl Manager {
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut manager = Self { stream: BufReader::new(stream), serial: 0, ended: Vec::new() };
         manager.authenticate()?;
-        if kind == Kind::Bus {
+        if kind == Kind::Private {
+            manager.call(&PING)?;
+        } else {
             let rule = "type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
             manager.call(&Call { member: "Hello", ..BUS })?;
             manager.call(&Call { member: "AddMatch", arguments: &[Value::text(rule)], ..BUS })?;
@@ -213,14 +230,19 @@ mod tests {
             stream.get_mut().write_all(b"OK 1234\r\n").unwrap();
             stream.read_line(&mut line).unwrap();
             assert!(line.ends_with("BEGIN\r\n"), "{line:?}");
-            let mut prefix = [0; PREFIX];
-            stream.read_exact(&mut prefix).unwrap();
-            let mut rest = vec![0; message::rest_length(&prefix).unwrap()];
-            stream.read_exact(&mut rest).unwrap();
-            for reply in message::replies(1, "/job/7", result) {
-                stream.get_mut().write_all(&reply).unwrap();
-            }
+            assert!(read_call(&mut stream) > 256, "it reaches beyond what is forgotten");
+            stream.get_mut().write_all(&message::replies(1, "/pong", "").concat()).unwrap();
+            read_call(&mut stream);
+            stream.get_mut().write_all(&message::replies(2, "/job/7", result).concat()).unwrap();
         })
+    }
+
+    fn read_call(stream: &mut impl Read) -> usize {
+        let mut prefix = [0; PREFIX];
+        stream.read_exact(&mut prefix).unwrap();
+        let mut rest = vec![0; message::rest_length(&prefix).unwrap()];
+        stream.read_exact(&mut rest).unwrap();
+        PREFIX + rest.len()
     }
 
     fn asked(name: &str, result: &'static str) -> Result<(), Refusal> {
