@@ -458,3 +458,24 @@ fn a_hundred_containers_are_made_used_and_removed_by_eight_workers() {
     });
     host.assert_no_leak();
 }
+
+#[test]
+fn a_busy_container_of_little_processor_time_takes_processes() {
+    let host = Host::enter();
+    let busy = "for i in 1 2 3 4; do while :; do :; done & done; wait";
+    let bundle = Bundle::shell(&host, "busy", busy)
+        .set("/linux/resources/cpu", json!({"quota": 20_000, "period": 100_000, "shares": 2}))
+        .set("/linux/resources/pids/limit", 60);
+    let container = running(&host, bundle);
+    thread::scope(|scope| {
+        for worker in 0..8 {
+            let (host, container) = (&host, &container);
+            scope.spawn(move || {
+                let word = worker.to_string();
+                let output = exec(host, &[], container, &["echo", &word]).output().assert_success();
+                assert_eq!(output.text(), word);
+            });
+        }
+    });
+    container.delete_by_force();
+}

@@ -1,5 +1,6 @@
 //! The OCI reading: nucleus as engines call it.
 
+mod checkpoint;
 mod events;
 mod exec;
 mod life;
