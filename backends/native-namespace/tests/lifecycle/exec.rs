@@ -602,6 +602,41 @@ fn in_a_container_that_ends_meanwhile_it_succeeds_or_says_why() {
     });
 }
 
+/// What stands in the container beside its first process.
+fn others(running: &Running<'_>) -> usize {
+    let first = running.container.reply.pid.unwrap();
+    let pids = client().processes(&running.container.bundle.request()).unwrap().pids;
+    pids.into_iter().filter(|pid| *pid != first).count()
+}
+
+fn await_others(running: &Running<'_>, number: usize) {
+    let patience = std::time::Instant::now();
+    while others(running) != number {
+        assert!(patience.elapsed().as_secs() < 20, "{} others, not {number}", others(running));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+/// What it had made by then dies of the closed gate. A paused container holds the new process back half way.
+#[test]
+fn a_caller_that_is_killed_half_way_leaves_nothing() {
+    alone(|| {
+        let mut bundle = Bundle::idle();
+        bundle.hierarchies = Hierarchies::All;
+        let running = bundle.running();
+        client().pause(&bundle.request()).unwrap();
+        let asked = Asked { when_paused: WhenPaused::Wait, ..Asked::default() };
+        let sleep = process(&bundle, "sleep 1000");
+        let caller = forked(|| execute_with(&bundle, &sleep, [null().as_fd(); 3], &asked).is_ok());
+        await_others(&running, 1);
+        // SAFETY: takes two numbers; the worker was not waited for.
+        unsafe { libc::kill(caller, libc::SIGKILL) };
+        assert!(!succeeded(caller));
+        client().resume(&bundle.request()).unwrap();
+        await_others(&running, 0);
+    });
+}
+
 /// CVE-2016-9962: while it still holds what is the host's, nobody in the container can look into it.
 #[test]
 fn nobody_inside_sees_what_it_holds_on_the_way() {
