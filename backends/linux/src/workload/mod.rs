@@ -63,6 +63,8 @@ impl Handover<'_> {
     /// ([`Given::keep_clear`]).
     pub(crate) fn become_last_stage(self, gate: &Socket) -> Result<Infallible> {
         let wanted = self.process;
+        // Before the limits: RLIMIT_FSIZE holds for it too.
+        let stage = last_stage::sealed().or_fail("seal the last stage", "memfd")?;
         each_process::take_on(self.each_process)?;
         let ruleset = self.landlock.map(landlock::ruleset).transpose()?;
         rights::limit(wanted)?;
@@ -85,7 +87,7 @@ impl Handover<'_> {
                 .or_fail("restrict the workload with Landlock", "landlock_restrict_self")?;
         }
         let (seccomp, role, given) = (self.seccomp, self.role, self.given);
-        let lasting = self.lasting()?;
+        let lasting = self.lasting(stage)?;
         let arguments = lasting.arguments(role, &executable, wanted)?;
         lasting.leave_nothing_else(given)?;
         gate::send(gate, &Message::Ready, lasting.console.as_ref().map(AsFd::as_fd).as_slice())?;
@@ -99,9 +101,9 @@ impl Handover<'_> {
             .or_fail("execute the last stage", "execveat")
     }
 
-    fn lasting(self) -> Result<Lasting> {
+    fn lasting(self, stage: OwnedFd) -> Result<Lasting> {
         let mut lasting = Lasting {
-            stage: last_stage::sealed().or_fail("seal the last stage", "memfd")?,
+            stage,
             start: self.start,
             report: self.report,
             hooks: self.hooks,
@@ -110,8 +112,8 @@ impl Handover<'_> {
         };
         let always = [&mut lasting.stage, &mut lasting.errors];
         let sometimes = [&mut lasting.start, &mut lasting.report, &mut lasting.console];
-        let state = lasting.hooks.as_mut().map(|hooks| &mut hooks.state);
-        let all = always.into_iter().chain(sometimes.into_iter().flatten()).chain(state);
+        let told = lasting.hooks.as_mut().map(|hooks| &mut hooks.state);
+        let all = always.into_iter().chain(sometimes.into_iter().flatten()).chain(told);
         all.into_iter().try_for_each(|descriptor| self.given.keep_clear(descriptor))?;
         Ok(lasting)
     }

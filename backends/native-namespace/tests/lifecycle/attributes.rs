@@ -226,6 +226,16 @@ fn hard_limits_rise_above_nucleus_own_in_a_user_namespace_too() {
 }
 
 #[test]
+fn limits_do_not_keep_nucleus_from_its_own_work() {
+    alone(|| {
+        let limits = ["RLIMIT_FSIZE", "RLIMIT_CORE", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE"];
+        let limits = limits.map(|name| json!({"type": name, "soft": 0, "hard": 0}));
+        let outputs = both("/process/rlimits", &json!(limits), "ulimit -f; ulimit -l");
+        assert_eq!(outputs, ["0\n0", "0\n0"]);
+    });
+}
+
+#[test]
 fn the_mask_for_new_files_is_the_one_asked_for() {
     alone(|| {
         let user = json!({"uid": 0, "gid": 0, "umask": 0o027});
