@@ -38,6 +38,9 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let gates = gate::Ends::make(request.id.as_str())?;
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
     let unified = make_unified(&groups)?;
+    if let Some((group, owner)) = unified.as_ref().zip(cgroups::owner(&configuration)) {
+        cgroups::delegate(group, owner)?;
+    }
     let callbacks = callbacks(&configuration, request);
     let class = class_of_service(&configuration, request, &mut ledger)?;
     let joins = targets::open(&configuration)?;

@@ -4,6 +4,7 @@
 //! the directories afterwards; which hierarchies get one follows from the limits.
 
 mod change;
+mod delegation;
 mod devices;
 mod entrance;
 mod freezer;
@@ -26,6 +27,7 @@ use crate::config::{DeviceRule, Limits};
 use crate::fault::unsupported;
 
 pub(crate) use change::change;
+pub(crate) use delegation::{delegate, owner};
 pub(crate) use entrance::{Entrance, unified_of};
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
 pub(crate) use group::{Group, Made, Version, enter};

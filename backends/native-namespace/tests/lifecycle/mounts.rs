@@ -450,3 +450,87 @@ fn a_sysfs_that_cannot_be_made_is_the_hosts_and_read_only() {
         assert_eq!(outcome.stderr.matches("Read-only file system").count(), 2, "{outcome:?}");
     });
 }
+
+/// The configuration's cgroup mount, with other options, in a container that has a group in every hierarchy.
+fn cgroups(script: &str, options: &[&str]) -> Bundle {
+    let mut bundle = Bundle::new(script);
+    bundle.hierarchies = nucleus_abi::Hierarchies::All;
+    bundle.config["mounts"][6]["options"] = json!(options);
+    bundle
+}
+
+#[test]
+fn cgroups_are_the_containers_own_and_writable_unless_read_only() {
+    alone(|| {
+        let script = "cd /sys/fs/cgroup; for d in . */; do [ -e $d/cgroup.procs ] && mkdir $d/sub && rmdir $d/sub && echo made; \
+            done | sort -u; find . -name 'nucleus*'; cat */cgroup.procs cgroup.procs 2>/dev/null | sort -u | head -3";
+        let outcome = cgroups(script, &["nosuid"]).run();
+        assert!(outcome.stdout.starts_with("made\n"), "{outcome:?}");
+        assert!(!outcome.stdout.contains("nucleus"), "only its own groups: {outcome:?}");
+        let outcome = cgroups(script, &["ro"]).run();
+        assert!(!outcome.stdout.contains("made"), "{outcome:?}");
+        assert!(outcome.stderr.contains("Read-only file system"), "{outcome:?}");
+        let error = cgroups("", &["nsdelegate"]).refused();
+        assert!(error.to_string().contains("mounts[6].options[0]: `nsdelegate`"), "{error}");
+    });
+}
+
+/// A group that the container manages itself is its root's, but not the files that hold its limits.
+#[test]
+fn a_writable_group_is_given_to_the_user_namespace() {
+    alone(|| {
+        for (options, owner) in [(["nosuid"], 100_000), (["ro"], 0)] {
+            let bundle = mapped(cgroups("true", &options));
+            let null = fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+            let container = bundle.create([std::os::fd::AsFd::as_fd(&null); 3]).unwrap();
+            let unified =
+                bundle.cgroups().into_iter().find(|group| group.join("cgroup.controllers").exists()).unwrap();
+            let of = |file: &str| fs::metadata(unified.join(file)).unwrap().uid();
+            assert_eq!([of(""), of("cgroup.procs"), of("cgroup.subtree_control")], [owner; 3], "{options:?}");
+            assert_eq!([of("cgroup.freeze"), of("cgroup.max.depth")], [0; 2]);
+            container.start().unwrap();
+            container.wait().unwrap();
+            container.delete();
+        }
+    });
+}
+
+#[test]
+fn what_a_user_namespace_may_not_mount_says_why() {
+    alone(|| {
+        let bundle = mapped(Bundle::new(""));
+        let namespaces: Vec<_> = bundle.config["linux"]["namespaces"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["type"] != "pid")
+            .cloned()
+            .collect();
+        let error = bundle.set("/linux/namespaces", json!(namespaces)).refused();
+        assert!(error.to_string().contains("mount `proc`: /proc"), "{error}");
+        assert!(error.hint.unwrap().contains("pid namespace of the container's own"));
+        let error = mapped(Bundle::new(""))
+            .push("/mounts", json!({"destination": "/data", "type": "ext4", "source": "/dev/loop0"}))
+            .refused();
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("only root of the host")), "{error}");
+    });
+}
+
+#[test]
+fn a_label_is_given_where_the_kernel_has_selinux_and_refused_elsewhere() {
+    alone(|| {
+        let label = "system_u:object_r:container_file_t:s0";
+        let bundle = Bundle::new("grep -c ' /dev/shm .*context=' /proc/self/mountinfo")
+            .set("/linux/mountLabel", json!(label));
+        if Path::new("/sys/fs/selinux/enforce").exists() {
+            assert_eq!(bundle.run().output(), "1");
+            return;
+        }
+        let error = bundle.refused();
+        assert_eq!(error.code, ErrorCode::NotSupported);
+        assert!(
+            error.to_string().contains("linux.mountLabel") && error.to_string().contains("SELinux"),
+            "{error}"
+        );
+    });
+}

@@ -310,7 +310,13 @@ fn content(
     let data = || options.superblock.iter().chain(&options.data).cloned();
     match (&*entry.kind, options.remount) {
         (_, Some(_)) => Ok(Content::Remount(data().collect())),
-        ("cgroup" | "cgroup2", None) => Ok(Content::Cgroup),
+        ("cgroup" | "cgroup2", None) => match options.data.first() {
+            None => Ok(Content::Cgroup),
+            Some(datum) => Err(unsupported(
+                datum.origin.map_or_else(String::new, |origin| origin.to_string()),
+                format!("`{datum}` would be for the hierarchies of the whole host"),
+            )),
+        },
         ("" | "none", None) => Err(invalid(
             format!("mounts[{index}].type"),
             "without a type a mount needs one of the options `bind`, `rbind` and `remount`",
