@@ -134,7 +134,12 @@ pub struct Container<'a> {
 impl<'a> Container<'a> {
     /// An id of the test's that nobody has taken.
     pub fn fresh(host: &'a Host) -> Self {
-        Self { host, id: host.fresh_id() }
+        Self::named(host, &host.fresh_id())
+    }
+
+    /// A container of this id.
+    pub fn named(host: &'a Host, id: &str) -> Self {
+        Self { host, id: id.to_owned() }
     }
 
     /// Makes a container of a bundle, and fails the test unless that works.

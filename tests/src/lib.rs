@@ -19,6 +19,7 @@
 
 pub mod bundle;
 pub mod canary;
+pub mod descriptor_socket;
 pub mod engines;
 pub mod host;
 pub mod leak;

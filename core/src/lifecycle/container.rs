@@ -41,6 +41,8 @@ pub(super) struct ContainerDirectory {
     id: ContainerId,
     path: PathBuf,
     lock: File,
+    /// This process, if it made the container.
+    maker: Option<Process>,
 }
 
 impl ContainerDirectory {
@@ -63,7 +65,11 @@ impl ContainerDirectory {
             let ledger = open_ledger(&unfinished, owner)?;
             owners::note(root, owner, id)?;
             renameat_with(CWD, &unfinished, CWD, &path, RenameFlags::NOREPLACE)?;
-            Ok(Taken { directory: Self { id: id.clone(), path: path.clone(), lock }, ledger, owner })
+            Ok(Taken {
+                directory: Self { id: id.clone(), path: path.clone(), lock, maker: Some(owner) },
+                ledger,
+                owner,
+            })
         })();
         made.map_err(|error: io::Error| {
             // Nothing has been made for the container yet but this directory and the note of its owner.
@@ -90,7 +96,7 @@ impl ContainerDirectory {
         if is_removed(&lock) {
             return Err(not_found(root, id));
         }
-        Ok(Some(Self { id: id.clone(), path, lock }))
+        Ok(Some(Self { id: id.clone(), path, lock, maker: None }))
     }
 
     /// Everything that the ledger holds, oldest first.
@@ -121,12 +127,19 @@ impl ContainerDirectory {
         self.path.join("bundle")
     }
 
-    /// Removes the directory with all that it holds, and the lock with it.
+    /// Removes the directory with all that it holds, and the lock with it. It loses its name first: whoever looks finds the
+    /// whole container or none.
     ///
     /// # Errors
     /// `teardown`.
-    pub(super) fn remove(self) -> Result<()> {
-        fs::remove_dir_all(&self.path).map_err(|error| {
+    pub(super) fn remove(self, root: &StateRoot) -> Result<()> {
+        let remove = || {
+            let us = self.maker.map_or_else(process::this, Ok)?;
+            let unnamed = owners::unfinished(root, us);
+            fs::rename(&self.path, &unnamed)?;
+            fs::remove_dir_all(&unnamed)
+        };
+        remove().map_err(|error: io::Error| {
             Error::new(ErrorCode::Teardown, "remove the container's directory")
                 .on(self.path.display())
                 .because(error)
@@ -234,7 +247,7 @@ mod tests {
         let id: ContainerId = "web".parse().unwrap();
         let Taken { directory, .. } = ContainerDirectory::create(&root, &id).unwrap();
         assert_eq!(ContainerDirectory::create(&root, &id).unwrap_err().code, ErrorCode::ContainerExists);
-        directory.remove().unwrap();
+        directory.remove(&root).unwrap();
         assert_eq!(ContainerDirectory::lock(&root, &id).unwrap_err().code, ErrorCode::ContainerNotFound);
         fs::remove_dir_all(root.path()).unwrap();
     }
@@ -246,7 +259,7 @@ mod tests {
         let effects = directory.effects().unwrap();
         let [Effect::Container { owner, .. }] = effects.as_slice() else { panic!("{effects:?}") };
         assert!(process::is_alive(*owner));
-        directory.remove().unwrap();
+        directory.remove(&root).unwrap();
         fs::remove_dir_all(root.path()).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 //! opening a single container.
 //!
 //! Two kinds of names stand beside the containers, and no container's id begins with a dot:
-//! `.new-PID-START` is a directory that is not a container yet; `.owner-PID-START-ID` is a link to the container ID.
+//! `.new-PID-START` is a directory that is not a container yet, or no more; `.owner-PID-START-ID` is a link to the container ID.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ use crate::plugins::Registry;
 const NEW: &str = ".new-";
 const OWNER: &str = ".owner-";
 
-/// The directory that a process makes a container's in; a process makes one at a time.
+/// The name of a directory that is no container yet, or no more; a process makes or removes one at a time.
 pub(super) fn unfinished(root: &StateRoot, owner: Process) -> PathBuf {
     root.path().join(format!("{NEW}{}-{}", owner.pid, owner.start_time))
 }

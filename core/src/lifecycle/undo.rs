@@ -36,7 +36,7 @@ pub(super) fn undo(
         .collect();
     if failures.is_empty() {
         let id = directory.id().clone();
-        directory.remove()?;
+        directory.remove(root)?;
         if let Some(Effect::Container { owner, .. }) = effects.first() {
             owners::forget(root, *owner, &id);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use nucleus_tests::{Host, Nucleus};
+use nucleus_tests::{Bundle, Container, Host, Nucleus};
 
 use crate::DEV;
 
@@ -18,21 +18,21 @@ fn call(host: &Host, id: &str) -> Nucleus {
     host.nucleus("run").profile(DEV).args(["--id", id]).args(limits).command(WORKLOAD)
 }
 
-/// Starts a container and kills nucleus at an invocation of a system call; true when that point was reached.
-fn killed_at(host: &Host, id: &str, filter: &[String]) -> bool {
+/// What is killed, and how its remains are removed.
+struct Subject<'a> {
+    /// A call of nucleus for a container of this id.
+    call: &'a dyn Fn(&str) -> Nucleus,
+    /// Removes what may be left of it.
+    clean_up: &'a dyn Fn(&str),
+}
+
+/// Starts nucleus and kills it at an invocation of a system call; true when that point was reached.
+fn killed_at(call: Nucleus, filter: &[String]) -> bool {
     let strace = ["strace", "-o", "/dev/null"].map(str::to_owned);
-    let output =
-        call(host, id).through(strace.iter().chain(filter)).timeout(Duration::from_secs(30)).output();
+    let output = call.through(strace.iter().chain(filter)).timeout(Duration::from_secs(30)).output();
     // strace ends the way its child ended.
     assert!(output.signal() == Some(9) || output.code() == Some(0), "{filter:?}\n{output}");
     output.signal() == Some(9)
-}
-
-fn clean_up_and_check(host: &Host, point: &str) {
-    let output = host.nucleus("gc").output();
-    assert_eq!(output.code(), Some(0), "gc after a kill at {point}\n{output}");
-    let leaks = host.leaks();
-    assert!(leaks.is_empty(), "left after a kill at {point}:\n  {}", leaks.join("\n  "));
 }
 
 /// One system call of an undisturbed run.
@@ -46,19 +46,24 @@ struct Point {
 
 impl Point {
     /// Kills nucleus as it enters this call, in a run of its own; true when the run came so far.
-    fn kill(&self, host: &Host) -> bool {
+    fn kill(&self, host: &Host, subject: &Subject<'_>) -> bool {
         let filter = ["-e".to_owned(), format!("inject={}:signal=KILL:when={}", self.name, self.count)];
-        let reached = killed_at(host, &host.fresh_id(), &filter);
-        clean_up_and_check(host, &format!("{} number {}", self.name, self.count));
+        let id = host.fresh_id();
+        let reached = killed_at((subject.call)(&id), &filter);
+        (subject.clean_up)(&id);
+        let leaks = host.leaks();
+        let point = format!("{} number {}", self.name, self.count);
+        assert!(leaks.is_empty(), "left after a kill at {point}:\n  {}", leaks.join("\n  "));
         reached
     }
 }
 
 /// The system calls of an undisturbed run, in order. The first, execve, is strace's own and left out.
-fn points(host: &Host) -> Vec<Point> {
-    let log = host.path("strace");
+fn points(host: &Host, subject: &Subject<'_>) -> Vec<Point> {
+    let (log, id) = (host.path("strace"), host.fresh_id());
     let strace = ["strace".into(), "-y".into(), "-o".into(), log.clone().into_os_string()];
-    call(host, &host.fresh_id()).through(strace).output().assert_success();
+    (subject.call)(&id).through(strace).output().assert_success();
+    (subject.clean_up)(&id);
     let mut counts = BTreeMap::<String, usize>::new();
     let text = fs::read_to_string(&log).expect("strace wrote its log");
     let calls = text.lines().filter_map(|line| line.split_once('('));
@@ -73,26 +78,71 @@ fn points(host: &Host) -> Vec<Point> {
     points.filter(|point| point.name != "execve").collect()
 }
 
-/// Once as the entry is about to be written (the effect of the one before is made), and once right after it (its own
-/// effect is not made yet).
+/// Kills it once as each entry is about to be written (the effect of the one before is made), and once right after it (its
+/// own effect is not made yet).
+fn kill_around_each_ledger_entry(host: &Host, subject: &Subject<'_>) {
+    let points = points(host, subject);
+    let entries: Vec<usize> = (0..points.len()).filter(|at| points[*at].is_ledger_entry).collect();
+    assert!(entries.len() >= 3, "it writes some entries; {} were seen", entries.len());
+    let instants = entries.iter().flat_map(|at| [*at, at + 1]).filter_map(|at| points.get(at));
+    let reached = instants.filter(|point| point.kill(host, subject)).count();
+    assert!(reached > entries.len(), "only {reached} instants around {} entries were reached", entries.len());
+}
+
+/// Kills it at sixty of its system calls.
+fn kill_at_any_system_call(host: &Host, subject: &Subject<'_>) {
+    let points = points(host, subject);
+    let step = points.len().div_ceil(60);
+    let reached = points.iter().step_by(step).filter(|point| point.kill(host, subject)).count();
+    assert!(reached >= 40, "only {reached} instants of {} system calls were reached", points.len());
+}
+
+/// `gc` has to find everything.
+fn collect(host: &Host) {
+    let output = host.nucleus("gc").output();
+    assert_eq!(output.code(), Some(0), "gc after a kill\n{output}");
+}
+
+fn run<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
+    let host = Host::enter();
+    test(&host, &Subject { call: &|id| call(&host, id), clean_up: &|_| collect(&host) })
+}
+
+/// What `gc` leaves must be whole: a container that was left to its engine.
+fn create<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
+    let host = Host::enter();
+    let bundle = Bundle::new(&host, "bundle", &["sleep", "60"]).write();
+    let clean_up = |id: &str| {
+        collect(&host);
+        let state = host.nucleus("state").arg(id).output();
+        match state.code() {
+            Some(0) => assert_eq!(state.json()["status"], "created", "{state}"),
+            _ => assert!(state.stderr.contains("container does not exist"), "{state}"),
+        }
+        host.nucleus("delete").args(["--force", id]).output().assert_success();
+    };
+    let call = |id: &str| Container::named(&host, id).creating(&bundle);
+    test(&host, &Subject { call: &call, clean_up: &clean_up })
+}
+
 #[test]
 fn nothing_is_left_after_a_kill_around_each_ledger_entry() {
-    let host = Host::enter();
-    let points = points(&host);
-    let entries: Vec<usize> = (0..points.len()).filter(|at| points[*at].is_ledger_entry).collect();
-    assert!(entries.len() >= 3, "a run writes some entries; {} were seen", entries.len());
-    let instants = entries.iter().flat_map(|at| [*at, at + 1]).filter_map(|at| points.get(at));
-    let reached = instants.filter(|point| point.kill(&host)).count();
-    assert!(reached > entries.len(), "only {reached} instants around {} entries were reached", entries.len());
+    run(kill_around_each_ledger_entry);
 }
 
 #[test]
 fn nothing_is_left_after_a_kill_at_any_system_call() {
-    let host = Host::enter();
-    let points = points(&host);
-    let step = points.len().div_ceil(60);
-    let reached = points.iter().step_by(step).filter(|point| point.kill(&host)).count();
-    assert!(reached >= 40, "only {reached} instants of {} system calls were reached", points.len());
+    run(kill_at_any_system_call);
+}
+
+#[test]
+fn nothing_half_made_is_left_after_a_kill_around_each_ledger_entry_of_a_create() {
+    create(kill_around_each_ledger_entry);
+}
+
+#[test]
+fn nothing_half_made_is_left_after_a_kill_at_any_system_call_of_a_create() {
+    create(kill_at_any_system_call);
 }
 
 /// Without `gc` there is something to find: the tests above can fail.

@@ -76,6 +76,7 @@ fn join(directory: &[u8], name: &[u8]) -> CString {
     CString::new(path.as_os_str().as_bytes()).expect("both parts came from strings without NUL")
 }
 
+/// The reasons are those that execve(2) would give (EACCES); engines look for their words.
 fn check(path: &CStr) -> std::result::Result<(), Unfit> {
     let stat = match rustix::fs::stat(path) {
         Ok(stat) => stat,
@@ -84,8 +85,8 @@ fn check(path: &CStr) -> std::result::Result<(), Unfit> {
     };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
-        FileType::Directory => return Err(Unfit::Because("it is a directory".to_owned())),
-        _ => return Err(Unfit::Because("it is no regular file".to_owned())),
+        FileType::Directory => return Err(Unfit::Because("permission denied: it is a directory".to_owned())),
+        _ => return Err(Unfit::Because("permission denied: it is no regular file".to_owned())),
     }
     rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).map_err(|error| match error {
         Errno::ACCESS => Unfit::Because(DENIED.to_owned()),
@@ -129,6 +130,6 @@ mod tests {
         );
         let error = search(c"ssl", b"/etc").unwrap_err();
         assert_eq!(error.code, ErrorCode::CommandNotExecutable);
-        assert_eq!(error.cause.as_deref(), Some("it is a directory"));
+        assert_eq!(error.cause.as_deref(), Some("permission denied: it is a directory"));
     }
 }
