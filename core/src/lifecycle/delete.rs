@@ -25,8 +25,8 @@ pub enum Deletion {
     Force,
 }
 
-/// How often a container's lock is tried, and how long we rest in between: whoever holds it makes the container, or runs it
-/// in the foreground and takes it apart when it has ended.
+/// How often a container's locks are tried, and how long we rest in between. Whoever holds them makes the container, starts
+/// it, or runs it in the foreground and takes it apart when it has ended. A hook that hangs must not make us hang too.
 const TRIES: u32 = 6000;
 const REST: Duration = Duration::from_millis(5);
 
@@ -63,12 +63,12 @@ fn delete_existing(
     warn: &dyn Fn(&str),
 ) -> Result<()> {
     for _ in 0..TRIES {
-        if let Some(directory) = ContainerDirectory::lock(root, id)? {
-            let _alone = Operation::alone(id, root)?;
+        if let Some(directory) = ContainerDirectory::lock(root, id)?
+            && let Some(_alone) = Operation::alone_at_once(id, root)?
+        {
             allow(id, root, registry, deletion)?;
-            let warnings = dismantle(directory, root, registry)?;
-            for warning in &warnings {
-                warn(warning);
+            for warning in dismantle(directory, root, registry)? {
+                warn(&warning);
             }
             return Ok(());
         }
@@ -80,7 +80,8 @@ fn delete_existing(
     }
     Err(Error::new(ErrorCode::WrongState, STEP)
         .on(id)
-        .because("whoever runs or makes it does not let go of it"))
+        .because("whoever works on it does not let go of it: a hook of its start may hang")
+        .hint("end the other nucleus, and delete it again"))
 }
 
 /// Whether the container may be deleted as it is now.

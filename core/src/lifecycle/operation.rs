@@ -7,7 +7,8 @@
 use std::fs::File;
 
 use nucleus_abi::{ContainerId, Error, ErrorCode, Result};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::container::{is_removed, not_found, open_for_operation};
 use super::state_root::StateRoot;
@@ -38,12 +39,31 @@ impl Operation {
 
     fn take(id: &ContainerId, root: &StateRoot, how: FlockOperation) -> Result<Self> {
         let lock = open_for_operation(root, id)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, how)).map_err(|errno| {
-            Error::new(ErrorCode::SystemCall, "wait for another operation on the container")
-                .on(id)
-                .because(std::io::Error::from(errno))
-        })?;
-        // Whoever held it before us may have removed the container.
+        rustix::io::retry_on_intr(|| flock(&lock, how)).map_err(|errno| failed(id, errno))?;
+        Self::of(lock, id, root)
+    }
+
+    /// As [`Operation::alone`], but waits for nobody: `None` while another operation is under way.
+    ///
+    /// # Errors
+    /// As for [`Operation::alone`].
+    pub(super) fn alone_at_once(id: &ContainerId, root: &StateRoot) -> Result<Option<Self>> {
+        let lock = open_for_operation(root, id)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Self::of(lock, id, root).map(Some),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(failed(id, errno)),
+        }
+    }
+
+    /// Whoever held the lock before us may have removed the container.
+    fn of(lock: File, id: &ContainerId, root: &StateRoot) -> Result<Self> {
         if is_removed(&lock) { Err(not_found(root, id)) } else { Ok(Self { _lock: lock }) }
     }
+}
+
+fn failed(id: &ContainerId, errno: Errno) -> Error {
+    Error::new(ErrorCode::SystemCall, "wait for another operation on the container")
+        .on(id)
+        .because(std::io::Error::from(errno))
 }

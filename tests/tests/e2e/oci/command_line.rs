@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nucleus_tests::{Bundle, Container, Host};
+use nucleus_tests::{Bundle, Container, Host, Nucleus};
 use serde_json::{Value, json};
 
 #[test]
@@ -171,7 +171,7 @@ fn the_log_holds_the_error_in_the_form_that_engines_read() {
 fn what_engines_say_before_the_verb_is_understood() {
     let host = Host::enter();
     for flags in [&["--rootless", "auto"][..], &["--rootless=false"], &["--systemd-cgroup"], &["--debug"]] {
-        let call = flags.iter().fold(host.nucleus("list"), |call, flag| call.global(flag));
+        let call = flags.iter().fold(host.nucleus("list"), Nucleus::global);
         call.output().assert_success();
     }
 }

@@ -159,7 +159,7 @@ fn sockets_of_a_service_manager_arrive_before_preserved_descriptors() {
     );
 }
 
-/// The workload tells its state without sd_notify(3): busybox speaks to no datagram socket, so the test does it from
+/// The workload tells its state without `sd_notify(3)`: busybox speaks to no datagram socket, so the test does it from
 /// outside, through the socket that the container sees.
 #[test]
 fn readiness_goes_from_the_container_to_the_service_manager() {

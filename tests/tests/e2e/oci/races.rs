@@ -4,6 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use nucleus_tests::{Bundle, Container, Host, Output};
+use serde_json::json;
 
 use crate::open_directory;
 
@@ -71,6 +72,22 @@ fn a_delete_during_a_start_leaves_all_or_nothing() {
         }
         host.assert_no_leak();
     }
+}
+
+#[test]
+fn a_delete_waits_for_the_hooks_of_a_start() {
+    let host = Host::enter();
+    let (begun, ended) = (host.path("begun"), host.path("ended"));
+    let script = format!(": > {}; sleep 0.5; : > {}", begun.display(), ended.display());
+    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+    let bundle = Bundle::new(&host, "bundle", &["sleep", "60"]).set("/hooks/poststart", hook).write();
+    let container = Container::create(&host, &bundle);
+    let mut start = container.verb("start").spawn();
+    start.wait_for_file(&begun);
+    container.delete_by_force();
+    assert!(ended.exists(), "the hook was not over when the container went");
+    start.wait();
+    host.assert_no_leak();
 }
 
 #[test]
