@@ -89,7 +89,7 @@ impl Watch<'_> {
         let mut next = Instant::now() + interval;
         loop {
             let woken = self.wait(Some(next))?;
-            if woken.noticed && self.struck()? && tell(Event::Oom)?.is_break() {
+            if self.struck(&woken)? && tell(Event::Oom)?.is_break() {
                 return Ok(());
             }
             if woken.ended {
@@ -105,15 +105,24 @@ impl Watch<'_> {
         }
     }
 
-    /// Reads a notice and says whether the killer has struck since the last one.
-    fn struck(&mut self) -> Result<bool> {
+    /// Whether the killer has struck since this was last asked.
+    fn struck(&mut self, woken: &Woken) -> Result<bool> {
         let Some(notices) = &self.notices else { return Ok(false) };
+        // The group of a container that has just ended may be gone already.
+        let container = &self.container;
+        let count = || container.stats().ok().and_then(|stats| stats.memory.oom_kills);
+        if woken.ended {
+            // cgroup v2 holds notices back for a moment (`cgroup_file_notify` of kernel/cgroup/cgroup.c): the first process
+            // may be dead before one comes. Whom the killer ends was counted before.
+            return Ok(self.kills.rose_to(count()));
+        }
+        if !woken.noticed {
+            return Ok(false);
+        }
         if oom::discard(notices).map_err(|error| failed(&error))? {
             self.notices = None;
         }
-        // The group of a container that has just ended may be gone already.
-        let container = &self.container;
-        self.kills.settle(|| Ok(container.stats().ok().and_then(|stats| stats.memory.oom_kills)))
+        Ok(self.kills.settle(count))
     }
 
     /// `None` when the container has ended meanwhile, so that nothing counts for it any more.

@@ -4,8 +4,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use nucleus_abi::Result;
-
 /// How often the count is looked at again after a notice. cgroup v1 gives the notice before the killer chooses its victim
 /// (`mem_cgroup_oom` of mm/memcontrol-v1.c), and the count rises after that.
 const LOOKS: u32 = 8;
@@ -33,20 +31,20 @@ impl Kills {
     }
 
     /// After a notice: waits a little for the count to rise. `count` gives `None` when nothing counts any more.
-    pub(super) fn settle(&mut self, mut count: impl FnMut() -> Result<Option<u64>>) -> Result<bool> {
+    pub(super) fn settle(&mut self, mut count: impl FnMut() -> Option<u64>) -> bool {
         let mut pause = FIRST_PAUSE;
         for _ in 0..LOOKS {
-            let now = count()?;
+            let now = count();
             if self.rose_to(now) {
-                return Ok(true);
+                return true;
             }
             if now.is_none() {
-                return Ok(false);
+                return false;
             }
             std::thread::sleep(pause);
             pause *= 2;
         }
-        Ok(false)
+        false
     }
 }
 
@@ -78,7 +76,7 @@ mod tests {
     fn a_count_that_rises_after_the_notice_is_waited_for() {
         let mut counts = [Some(0), Some(0), Some(1)].into_iter();
         let mut kills = Kills::from(Some(0));
-        assert!(kills.settle(|| Ok(counts.next().flatten())).unwrap());
-        assert!(!kills.settle(|| Ok(None)).unwrap());
+        assert!(kills.settle(|| counts.next().flatten()));
+        assert!(!kills.settle(|| None));
     }
 }

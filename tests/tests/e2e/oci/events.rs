@@ -86,6 +86,27 @@ fn the_out_of_memory_killer_is_told_of() {
 }
 
 #[test]
+fn a_container_that_the_killer_ends_is_told_of_before_the_end() {
+    let host = Host::enter();
+    let files = crate::open_directory(&host, "files");
+    let script = "until test -e /files/go; do sleep 0.02; done; exec tail /dev/zero";
+    let bundle = Bundle::shell(&host, "greedy", script)
+        .bind(&files, "/files")
+        .set("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}))
+        .write();
+    let container = Container::create(&host, &bundle);
+    container.start();
+    container.wait_for("running");
+    let events = host.nucleus("events").args(["--interval", "1h", &container.id]).spawn();
+    host.wait_until("the watch sleeps", || events.sleeps_in("poll"));
+    std::fs::write(files.join("go"), "").expect("give the word");
+    let output = events.wait().assert_success();
+    assert_eq!(lines(&output), [json!({"type": "oom", "id": container.id})]);
+    container.wait_for("stopped");
+    container.delete();
+}
+
+#[test]
 fn a_reader_that_has_gone_ends_it() {
     let host = Host::enter();
     let container = Container::create(&host, &Bundle::new(&host, "sleeper", &["sleep", "1000"]).write());
