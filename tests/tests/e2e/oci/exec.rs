@@ -289,22 +289,17 @@ fn an_operators_container_takes_processes_within_its_plan() {
 
 #[test]
 fn of_two_hundred_at_once_none_is_lost() {
-    const WORKERS: usize = 8;
-    const EACH: usize = 25;
     let host = Host::enter();
     let container = sleeper(&host);
-    thread::scope(|scope| {
-        for worker in 0..WORKERS {
-            let (host, container) = (&host, &container);
-            scope.spawn(move || {
-                for turn in 0..EACH {
-                    let word = format!("{worker}-{turn}");
-                    let output = exec(host, &[], container, &["echo", &word]).output().assert_success();
-                    assert_eq!(output.text(), word);
-                }
-            });
-        }
-    });
+    let words: Vec<String> = (0..200).map(|number| format!("word {number}")).collect();
+    // All are there before the first is waited for.
+    let running: Vec<_> = words
+        .iter()
+        .map(|word| exec(&host, &[], &container, &["/bin/sh", "-c", "sleep 0.1; echo $0", word]).spawn())
+        .collect();
+    for (running, word) in running.into_iter().zip(&words) {
+        assert_eq!(running.wait().assert_success().text(), word);
+    }
     let left = host.nucleus("ps").args(["-f", "json", &container.id]).output().assert_success();
     assert_eq!(left.json().as_array().map(Vec::len), Some(1), "{left}");
     container.delete_by_force();
@@ -477,5 +472,23 @@ fn a_busy_container_of_little_processor_time_takes_processes() {
             });
         }
     });
+    container.delete_by_force();
+}
+
+/// CVE-2024-21626: a working directory that leads out through a descriptor that nucleus inherited.
+#[test]
+fn no_descriptor_of_the_callers_is_a_way_out() {
+    let host = Host::enter();
+    let container = sleeper(&host);
+    let open: String = (3..20).map(|number| format!("exec {number}</; ")).collect();
+    let through = ["/bin/bash", "-c", &format!("{open} exec \"$@\""), "bash"].map(str::to_owned);
+    let canary = host.file("canary", "the host's");
+    for number in 3..40 {
+        let options = ["--cwd", &format!("/proc/self/fd/{number}")];
+        let path = format!(".{}", canary.display());
+        let output = exec(&host, &options, &container, &["cat", &path]).through(&through).output();
+        assert_ne!(output.code(), Some(0), "{output}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("the host's"), "{output}");
+    }
     container.delete_by_force();
 }
