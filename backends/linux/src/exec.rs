@@ -81,8 +81,7 @@ fn spawn(inside: &Inside<'_>, gates: &gate::Ends, request: &ExecRequest) -> Resu
     };
     let child = match clone(inside.entrance.unified()) {
         Err(error) if request.cgroup.is_none() && is_closed_group(&error) => {
-            let first = cgroups::unified_of(inside.container.process.pid)?;
-            clone(first.as_ref().map(AsFd::as_fd))
+            clone(Some(cgroups::unified_of(inside.container.process.pid)?.as_fd()))
         }
         result => result,
     };

@@ -80,12 +80,37 @@ fn door(group: &OwnedFd, path: &Path) -> Result<OwnedFd> {
         .or_fail("open the door of the container's cgroup", path.join("tasks").display())
 }
 
-/// The group of cgroup v2 in which a process stands. `None` where this host has no cgroup v2.
-pub(crate) fn unified_of(pid: u32) -> Result<Option<OwnedFd>> {
+/// The group of cgroup v2 in which a process stands.
+///
+/// # Errors
+/// `host-unfit` where it can't be seen from here; `system-call`.
+pub(crate) fn unified_of(pid: u32) -> Result<OwnedFd> {
     let file = format!("/proc/{pid}/cgroup");
     let text = fs::read_to_string(&file).or_fail("find the group of a process", &file)?;
-    let Some(mount) = Layout::of_host().unified() else { return Ok(None) };
-    // The line of v2 has no controllers (cgroups(7), "/proc/pid/cgroup").
-    let place = text.lines().find_map(|line| line.strip_prefix("0::/"));
-    place.map(|place| open_directory(&mount.join(place))).transpose()
+    let place = unified_place(&text).zip(Layout::of_host().unified());
+    let (place, mount) = place.ok_or_else(|| {
+        Error::new(ErrorCode::HostUnfit, "find the group of a process")
+            .on(&file)
+            .because("its group of cgroup v2 lies outside of what nucleus sees")
+    })?;
+    open_directory(&mount.join(place))
+}
+
+/// The line of v2 has no controllers; a group outside of our cgroup namespace begins with `/..` (cgroups(7),
+/// `cgroup_namespaces(7)`).
+fn unified_place(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("0::/")).filter(|place| !place.starts_with(".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_v2_tells_the_place() {
+        assert_eq!(unified_place("4:pids:/a\n0::/web/init.scope\n"), Some("web/init.scope"));
+        assert_eq!(unified_place("0::/\n"), Some(""));
+        assert_eq!(unified_place("0::/../other\n"), None);
+        assert_eq!(unified_place("4:pids:/a\n"), None);
+    }
 }
