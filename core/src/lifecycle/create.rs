@@ -32,14 +32,22 @@ pub fn create(
             taken.leave(root);
             Ok(())
         }
-        Err(error) => Err(after_failure(error, tear_down(source.client(), taken.directory, root, registry))),
+        Err(error) => {
+            let teardown = tear_down(source.client(), taken.directory, root, registry);
+            Err(after_failure(error, teardown, warn))
+        }
     }
 }
 
 /// What could not be removed after a failure is told with it.
-pub(super) fn after_failure(error: Error, teardown: Result<Vec<String>>) -> Error {
+pub(super) fn after_failure(error: Error, teardown: Result<Vec<String>>, warn: &dyn Fn(&str)) -> Error {
     match teardown {
-        Ok(_) => error,
+        Ok(warnings) => {
+            for warning in &warnings {
+                warn(warning);
+            }
+            error
+        }
         Err(more) => error.and([more]),
     }
 }

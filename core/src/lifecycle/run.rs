@@ -70,7 +70,7 @@ pub fn run(
             Ok(status)
         }
         (Ok(status), Err(error)) => Err(error.hint(format!("the workload itself ended: {status:?}"))),
-        (Err(error), teardown) => Err(after_failure(error, teardown)),
+        (Err(error), teardown) => Err(after_failure(error, teardown, warn)),
     }
 }
 

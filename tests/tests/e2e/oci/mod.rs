@@ -5,6 +5,7 @@ mod command_line;
 mod events;
 mod exec;
 mod handles;
+mod hooks;
 mod life;
 mod pause;
 mod profile;
