@@ -32,7 +32,7 @@ fn linux() -> Value {
     json!({
         "namespaces": sorted(Namespace::ALL.into_iter().map(|kind| kind.oci_name().to_owned())),
         "capabilities": Capability::ALL.map(Capability::name).as_slice(),
-        "cgroup": {"v1": true, "v2": true, "rdma": true},
+        "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": true},
         "seccomp": {
             "enabled": true,
             "actions": names::<Action>(),
