@@ -127,10 +127,12 @@ impl Key {
 
 /// The tokens of a JSON pointer (RFC 6901); the empty pointer has none.
 pub(super) fn pointer_tokens(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    pointer.split('/').skip(1).map(|token| match token.contains('~') {
-        true => token.replace("~1", "/").replace("~0", "~").into(),
-        false => token.into(),
-    })
+    let plain = |token: &str| !token.contains('~');
+    let decoded = |token: &str| token.replace("~1", "/").replace("~0", "~");
+    pointer
+        .split('/')
+        .skip(1)
+        .map(move |token| if plain(token) { token.into() } else { decoded(token).into() })
 }
 
 /// A text that fits into a message.

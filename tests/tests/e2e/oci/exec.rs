@@ -480,8 +480,8 @@ fn a_busy_container_of_little_processor_time_takes_processes() {
 fn no_descriptor_of_the_callers_is_a_way_out() {
     let host = Host::enter();
     let container = sleeper(&host);
-    let open: String = (3..20).map(|number| format!("exec {number}</; ")).collect();
-    let through = ["/bin/bash", "-c", &format!("{open} exec \"$@\""), "bash"].map(str::to_owned);
+    let open: Vec<String> = (3..20).map(|number| format!("exec {number}</;")).collect();
+    let through = ["/bin/bash", "-c", &format!("{} exec \"$@\"", open.join(" ")), "bash"].map(str::to_owned);
     let canary = host.file("canary", "the host's");
     for number in 3..40 {
         let options = ["--cwd", &format!("/proc/self/fd/{number}")];
