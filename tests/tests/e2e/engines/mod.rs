@@ -8,6 +8,7 @@ mod podman_health;
 mod podman_identity;
 mod podman_life;
 mod podman_limits;
+mod podman_mounts;
 mod podman_pods;
 mod podman_run;
 
