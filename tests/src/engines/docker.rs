@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::Server;
 use super::{Call, IMAGE, image, remove_cgroups, runtime};
@@ -21,7 +21,20 @@ impl<'host> Docker<'host> {
     /// Starts Docker for this test, and loads the image.
     #[track_caller]
     pub fn enter(host: &'host Host) -> Self {
-        let configuration = host.file("daemon.json", configuration(host).to_string());
+        Self::start(host, &configuration(host))
+    }
+
+    /// Starts Docker with flags for the runtime, as `runtimeArgs` of `daemon.json` has them.
+    #[track_caller]
+    pub fn enter_with_runtime_flags(host: &'host Host, flags: &[&str]) -> Self {
+        let mut configuration = configuration(host);
+        configuration["runtimes"]["nucleus"]["runtimeArgs"] = json!(flags);
+        Self::start(host, &configuration)
+    }
+
+    #[track_caller]
+    fn start(host: &'host Host, configuration: &Value) -> Self {
+        let configuration = host.file("daemon.json", configuration.to_string());
         let words = ["dockerd", "--config-file", configuration.to_str().expect("a plain path")];
         let server = Server::start(host, &words, || call(host, &["version"]));
         let this = Self { host, server: Some(server) };
@@ -91,7 +104,7 @@ fn call(host: &Host, words: &[&str]) -> Call {
 }
 
 /// No network and no firewall rules; cgroups below the test's scope.
-fn configuration(host: &Host) -> serde_json::Value {
+fn configuration(host: &Host) -> Value {
     json!({
         "data-root": host.path("docker"),
         "exec-root": host.path("exec"),
@@ -107,5 +120,6 @@ fn configuration(host: &Host) -> serde_json::Value {
         "cgroup-parent": format!("/{}", host.scope()),
         "runtimes": {"nucleus": {"path": runtime()}},
         "default-runtime": "nucleus",
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],
     })
 }

@@ -23,6 +23,12 @@ impl<'host> Podman<'host> {
         this
     }
 
+    /// A flag that Podman passes on to the runtime, without its dashes: `--runtime-flag`.
+    pub fn runtime_flag(mut self, flag: &str) -> Self {
+        self.prefix.extend(["--runtime-flag", flag].map(OsString::from));
+        self
+    }
+
     /// `podman WORDS…`.
     pub fn call(&self, words: &[&str]) -> Call {
         Call::new(self.host, self.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect())

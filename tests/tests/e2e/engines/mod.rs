@@ -11,6 +11,7 @@ mod podman_limits;
 mod podman_mounts;
 mod podman_pods;
 mod podman_run;
+mod profiles;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
