@@ -29,6 +29,9 @@ use crate::nucleus::{self, Input, Output, Running, Sink};
 /// Names another runtime to put below the engines: with `/usr/sbin/runc` the tests show that they are right themselves.
 pub const RUNTIME: &str = "NUCLEUS_TEST_RUNTIME";
 
+/// How long a call may take: an emulated guest is some fifty times slower than its host.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 /// The image that each engine has.
 pub const IMAGE: &str = "localhost/box:latest";
 
@@ -83,7 +86,7 @@ impl Call {
     pub fn spawn(self) -> Running {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).current_dir(self.directory);
-        Running::start(command, self.input, &Sink::Pipe, Duration::from_mins(1))
+        Running::start(command, self.input, &Sink::Pipe, PATIENCE)
     }
 
     /// Runs to the end.

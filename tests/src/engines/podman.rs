@@ -9,15 +9,36 @@ use crate::host::Host;
 #[derive(Debug)]
 pub struct Podman<'host> {
     host: &'host Host,
+    cgroups: Manager,
     /// `env … podman …`: what each call begins with.
     prefix: Vec<OsString>,
+}
+
+/// Who makes the containers' cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manager {
+    /// Podman and the runtime, below a directory that carries the test's scope.
+    Cgroupfs,
+    /// systemd, in `machine.slice`.
+    Systemd,
 }
 
 impl<'host> Podman<'host> {
     /// Configures Podman for this test, and loads the image.
     #[track_caller]
     pub fn enter(host: &'host Host) -> Self {
-        let this = Self { host, prefix: prefix(host) };
+        Self::configured(host, Manager::Cgroupfs)
+    }
+
+    /// The same, on a host with systemd, which makes the cgroups.
+    #[track_caller]
+    pub fn enter_below_systemd(host: &'host Host) -> Self {
+        Self::configured(host, Manager::Systemd)
+    }
+
+    #[track_caller]
+    fn configured(host: &'host Host, cgroups: Manager) -> Self {
+        let this = Self { host, cgroups, prefix: prefix(host, cgroups) };
         let archive = image::archive(host);
         this.call(&["load", "--quiet", "--input", archive.to_str().expect("a plain path")]).text();
         this
@@ -37,8 +58,11 @@ impl<'host> Podman<'host> {
     /// `podman run FLAGS… IMAGE COMMAND…`, without a network.
     pub fn run(&self, flags: &[&str], command: &[&str]) -> Call {
         let parent = self.cgroup_parent();
-        let common = ["run", "--network", "none", "--cgroup-parent", &parent];
-        self.call(&[&common, flags, &[IMAGE], command].concat())
+        let place: &[&str] = match self.cgroups {
+            Manager::Cgroupfs => &["--cgroup-parent", &parent],
+            Manager::Systemd => &[],
+        };
+        self.call(&[&["run", "--network", "none"], place, flags, &[IMAGE], command].concat())
     }
 
     /// `podman run --rm FLAGS… IMAGE /bin/sh -c SCRIPT`.
@@ -81,8 +105,8 @@ impl Drop for Podman<'_> {
 }
 
 /// Writes the configuration and returns the words that select it.
-fn prefix(host: &Host) -> Vec<OsString> {
-    let containers = host.file("containers.conf", containers_conf(host));
+fn prefix(host: &Host, cgroups: Manager) -> Vec<OsString> {
+    let containers = host.file("containers.conf", containers_conf(host, cgroups));
     let storage = host.file("storage.conf", storage_conf(host));
     let variable = |name: &str, path: &std::path::Path| format!("{name}={}", path.display()).into();
     vec![
@@ -97,7 +121,11 @@ fn prefix(host: &Host) -> Vec<OsString> {
     ]
 }
 
-fn containers_conf(host: &Host) -> String {
+fn containers_conf(host: &Host, cgroups: Manager) -> String {
+    let manager = match cgroups {
+        Manager::Cgroupfs => "cgroupfs",
+        Manager::Systemd => "systemd",
+    };
     // Podman's own default for open files is beyond what this host may have, where CAP_SYS_RESOURCE is missing.
     // Locks in shared memory would be shared by all tests: /dev/shm/libpod_lock.
     format!(
@@ -106,7 +134,7 @@ fn containers_conf(host: &Host) -> String {
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 log_driver = "k8s-file"
 [engine]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "{manager}"
 events_logger = "file"
 lock_type = "file"
 runtime = "nucleus"

@@ -11,6 +11,7 @@ mod podman_limits;
 mod podman_mounts;
 mod podman_pods;
 mod podman_run;
+mod podman_systemd;
 mod profiles;
 
 use std::thread::sleep;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Waits until something holds that an engine does in its own time.
 #[track_caller]
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         sleep(Duration::from_millis(20));
