@@ -57,8 +57,9 @@ fn an_exec_gets_a_terminal_and_a_missing_command_is_named() {
     containerd.sleeper("house", &[]);
     let words = containerd.ctr(&["task", "exec", "--tty", "--exec-id", "t", "house", "/bin/sh"]).words();
     let mut terminal = Terminal::start(&words, 29, 91);
-    terminal.send("stty size; exit 4\r");
-    terminal.expect("29 91");
+    // ctr sizes a terminal after the start.
+    terminal.send("while [ \"$(stty size)\" != '29 91' ]; do sleep 0.02; done; echo si''zed; exit 4\r");
+    terminal.expect("sized");
     assert_eq!(terminal.wait().0.code(), Some(4));
     let missing = containerd.ctr(&["task", "exec", "--exec-id", "m", "house", "/no/such"]).output();
     assert_ne!(missing.code(), Some(0), "{missing}");
