@@ -27,7 +27,7 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
         ended,
         unit.map_or(Ok(()), cgroups::stop_scope),
         remove_if_there(&start::path(&request.directory)).or_fail("remove the start gate", &request.id),
-        remove_if_there(&started::path(&request.directory)).or_fail("remove the start's report", &request.id),
+        forget_the_start(record.as_ref(), request),
         Record::remove(&request.directory).or_fail("remove the backend's record", &request.id),
     ]
     .into_iter()
@@ -37,6 +37,14 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
         return Ok(Done { warnings: unheard.iter().map(ToString::to_string).collect() });
     }
     Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures).and(unheard))
+}
+
+/// Only a container with hooks has this; of one whose record is lost nobody knows.
+fn forget_the_start(record: Option<&Record>, request: &ContainerRequest) -> Result<()> {
+    if record.is_some_and(|record| record.callbacks.is_none()) {
+        return Ok(());
+    }
+    remove_if_there(&started::path(&request.directory)).or_fail("remove the start's report", &request.id)
 }
 
 /// All of them, whatever becomes of each (runtime.md, "Lifecycle", step 13).

@@ -122,3 +122,26 @@ fn nodes_are_made_in_a_dev_of_ours_and_looked_for_in_the_hosts() {
     let order = order_of(hosts);
     assert!(order.iter().any(|step| step == "CheckDevices") && !order.iter().any(|step| step == "Devices"));
 }
+
+#[test]
+fn hooks_are_called_between_the_mounts_and_what_closes_the_root() {
+    let mut document: Value = json!({
+        "ociVersion": "1.2.0",
+        "root": {"path": "rootfs", "readonly": true},
+        "process": {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+        "linux": {"namespaces": every_namespace().as_array().unwrap()[1..]}
+    });
+    let hook = json!([{"path": "/bin/true"}]);
+    let mut end_with = |point: &str, count: usize| {
+        document["hooks"] = json!({ point: hook });
+        let order = order(&Configuration::parse(&document.to_string(), &Beyond::default()).unwrap());
+        order[order.len() - count..].to_vec()
+    };
+    for point in ["prestart", "createRuntime"] {
+        assert_eq!(end_with(point, 4), ["Sysctls", "AwaitHooks", "SealRoot", "Pivot"], "{point}");
+    }
+    assert_eq!(end_with("createContainer", 4), ["Sysctls", "CallHooks", "SealRoot", "Pivot"]);
+    for point in ["startContainer", "poststart", "poststop"] {
+        assert_eq!(end_with(point, 3), ["Sysctls", "SealRoot", "Pivot"], "{point} costs no step");
+    }
+}

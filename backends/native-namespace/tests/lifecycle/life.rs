@@ -189,3 +189,15 @@ fn a_terminal_of_its_own_has_the_size_asked_for() {
         console.flush().unwrap();
     });
 }
+
+#[test]
+fn host_and_domain_name_are_the_containers_own() {
+    alone(|| {
+        let bundle = Bundle::new("hostname; cat /proc/sys/kernel/domainname")
+            .set("/hostname", json!("web"))
+            .set("/domainname", json!("example.org"));
+        let before = std::fs::read_to_string("/proc/sys/kernel/domainname").unwrap();
+        assert_eq!(bundle.run().output(), "web\nexample.org");
+        assert_eq!(std::fs::read_to_string("/proc/sys/kernel/domainname").unwrap(), before);
+    });
+}
