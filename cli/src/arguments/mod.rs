@@ -21,7 +21,7 @@ pub(crate) mod update;
 
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::slice;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
@@ -76,7 +76,9 @@ impl Invocation {
             _ => ErrorFormat::Text,
         };
         Ok(Self {
-            root: matches.get_one::<PathBuf>("root").map_or_else(default_root, StateRoot::at),
+            root: matches
+                .get_one::<PathBuf>("root")
+                .map_or_else(default_root, |path| StateRoot::at(absolute(path))),
             profile: matches.get_one::<String>("profile").cloned(),
             program: program(),
             error_format: format("error-format"),
@@ -108,6 +110,12 @@ fn program() -> String {
 
 fn preserved(matches: &ArgMatches) -> u16 {
     matches.try_get_one::<u16>("preserve-fds").ok().flatten().copied().unwrap_or_default()
+}
+
+/// What lies below it is named to others, who may stand elsewhere: mounts, and hooks.
+fn absolute(path: &Path) -> PathBuf {
+    // It fails for an empty path, which is then refused where it is used.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// `/run/nucleus` for root, `$XDG_RUNTIME_DIR/nucleus` for others.

@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use nucleus_abi::{ContainerId, Error, ErrorCode, ExitStatus};
 use nucleus_core::bundle::preview;
-use nucleus_core::lifecycle::{self, Afterwards, Handles};
+use nucleus_core::lifecycle::{self, Afterwards, Deletion, Handles, StateRoot};
 use nucleus_core::plugins::Registry;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -47,13 +47,22 @@ fn run_bundle(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failu
     if matches.get_flag("detach") {
         handles.check_terminal(source.document().terminal)?;
         lifecycle::create(&source, &id, root, &registry, &handles, &output::warn)?;
-        lifecycle::start(&id, root, &registry, handles.notify.as_deref(), &output::warn)?;
+        let started = lifecycle::start(&id, root, &registry, handles.notify.as_deref(), &output::warn);
+        started.map_err(|error| after_failure(error, &id, root, &registry))?;
         return Ok(0);
     }
     handles.refuse_console_socket()?;
     let afterwards = if matches.get_flag("keep") { Afterwards::Keep } else { Afterwards::Remove };
     let status = lifecycle::run(&source, &id, root, &registry, (&handles, afterwards), &output::warn)?;
     Ok(exit_status(status, &source.document().program)?)
+}
+
+/// Nobody will come for a container whose `run` failed.
+fn after_failure(error: Error, id: &ContainerId, root: &StateRoot, registry: &Registry) -> Error {
+    match lifecycle::delete(id, root, registry, Deletion::Force, &output::warn) {
+        Ok(()) => error,
+        Err(more) => error.and([more]),
+    }
 }
 
 /// The id that was asked for, or the profile's name with something new.

@@ -207,7 +207,7 @@ fn exists(id: &ContainerId) -> Error {
     Error::new(ErrorCode::ContainerExists, "create the container")
         .on(id)
         .because("a container with this id exists")
-        .hint("choose another --id, or run `nucleus gc` if it is the remains of a crash")
+        .hint("choose another id, or run `nucleus gc` if it is the remains of a crash")
 }
 
 fn cannot_open(root: &StateRoot, id: &ContainerId, error: &io::Error) -> Error {

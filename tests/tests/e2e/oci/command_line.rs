@@ -1,6 +1,7 @@
 //! What engines type, and what they read of the answers.
 
 use std::fs;
+use std::path::Path;
 
 use nucleus_tests::{Bundle, Container, Host, Nucleus};
 use serde_json::{Value, json};
@@ -31,6 +32,32 @@ fn a_detached_run_returns_while_the_workload_runs() {
     container.kill("9").assert_success();
     container.wait_for("stopped");
     container.delete();
+}
+
+#[test]
+fn a_detached_run_that_fails_leaves_nothing() {
+    let host = Host::enter();
+    let hook = json!([{"path": "/bin/false"}]);
+    let bundle = Bundle::new(&host, "bundle", &["sleep", "60"]).set("/hooks/startContainer", hook).write();
+    let run = host.nucleus("run").args(["--detach", "--bundle"]).arg(bundle.path()).arg(host.fresh_id());
+    let output = run.detached().output().assert_code(125);
+    assert!(output.stderr.contains("/bin/false"), "{output}");
+    host.assert_no_leak();
+}
+
+#[test]
+fn a_state_root_may_be_named_from_here() {
+    let host = Host::enter();
+    let bundle = Bundle::shell(&host, "bundle", "test -d /run/notify; sleep 60").write();
+    let call = |verb: &str| Nucleus::new(Path::new("near"), verb).current_dir(host.path(""));
+    let (id, manager) = (host.fresh_id(), host.path("manager"));
+    let create = call("create").arg("--bundle").arg(bundle.path()).arg(&id).env("NOTIFY_SOCKET", manager);
+    create.detached().output().assert_success();
+    call("start").arg(&id).output().assert_success();
+    assert_eq!(call("state").arg(&id).output().assert_success().json()["status"], "running");
+    call("delete").args(["--force", &id]).output().assert_success();
+    assert_eq!(fs::read_dir(host.path("near")).unwrap().count(), 0);
+    host.assert_no_leak();
 }
 
 #[test]
