@@ -7,7 +7,7 @@ use nucleus_tests::{Bundle, Container, Host, Output};
 use crate::DEV;
 
 /// A workload of three processes.
-const FAMILY: &str = "sleep 1000 & sleep 1000 & touch /files/ready; wait";
+const FAMILY: &str = "sleep 1000 & sleep 1000 & : > /files/ready; wait";
 
 fn pids(output: &Output) -> Vec<i64> {
     let list = output.json();
