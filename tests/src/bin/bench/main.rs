@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 mod bundle;
@@ -40,7 +40,7 @@ enum What {
 
 fn main() -> io::Result<()> {
     let options = options(std::env::args().skip(1))?;
-    let scratch = PathBuf::from(format!("/run/nucleus-bench-{}", std::process::id()));
+    let scratch = memory_backed().join(format!("nucleus-bench-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
     let result = match options.what {
         What::Starts => report(&options, &scratch),
@@ -49,6 +49,16 @@ fn main() -> io::Result<()> {
     fs::remove_dir_all(&scratch)?;
     result
 }
+
+/// Where state lies on a real host: `/run` is a tmpfs there. In a container it may be a part of a disk, whose journal
+/// would be measured instead.
+fn memory_backed() -> &'static Path {
+    let is_tmpfs = |path: &&Path| rustix::fs::statfs(*path).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC);
+    ["/run", "/dev/shm"].map(Path::new).into_iter().find(is_tmpfs).unwrap_or(Path::new("/run"))
+}
+
+/// statfs(2).
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 fn options(mut words: impl Iterator<Item = String>) -> io::Result<Options> {
     let mut options = Options { runs: 100, crowd: 200, what: What::Starts };
