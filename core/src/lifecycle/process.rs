@@ -1,6 +1,7 @@
 //! Processes by identity: a pid together with the time at which it started.
 
-use std::io;
+use std::io::{self, Read as _};
+use std::sync::OnceLock;
 
 use nucleus_abi::Process;
 
@@ -9,7 +10,7 @@ use nucleus_abi::Process;
 /// # Errors
 /// What reading reports: `NotFound` when there is no such process.
 pub(super) fn start_time(pid: u32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = read_line(&format!("/proc/{pid}/stat"))?;
     parse_start_time(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
@@ -26,13 +27,27 @@ pub(super) fn this() -> io::Result<Process> {
 ///
 /// # Errors
 /// What reading `/proc` reports.
-pub(super) fn boot_id() -> io::Result<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_owned())
+pub(super) fn boot_id() -> io::Result<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    match BOOT.get() {
+        Some(id) => Ok(id),
+        None => {
+            let text = read_line("/proc/sys/kernel/random/boot_id")?;
+            Ok(BOOT.get_or_init(|| text.trim_end().to_owned()))
+        }
+    }
+}
+
+/// A file of one short line: `/proc` makes it at the first read(2), and the library would ask five times.
+fn read_line(path: &str) -> io::Result<String> {
+    let mut bytes = [0; 1024];
+    let length = std::fs::File::open(path)?.read(&mut bytes)?;
+    String::from_utf8(bytes[..length].to_vec()).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// Whether this very process still exists, as more than a zombie.
 pub(super) fn is_alive(process: Process) -> bool {
-    std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).is_ok_and(|stat| {
+    read_line(&format!("/proc/{}/stat", process.pid)).is_ok_and(|stat| {
         parse_start_time(&stat) == Some(process.start_time) && !matches!(parse_state(&stat), Some('Z' | 'X'))
     })
 }
