@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::owners;
 use super::process;
+use super::removal::remove_tree;
 use super::state_root::StateRoot;
 
 const LEDGER: &str = "ledger";
@@ -137,7 +138,7 @@ impl ContainerDirectory {
             let us = self.maker.map_or_else(process::this, Ok)?;
             let unnamed = owners::unfinished(root, us);
             fs::rename(&self.path, &unnamed)?;
-            fs::remove_dir_all(&unnamed)
+            remove_tree(&unnamed)
         };
         remove().map_err(|error: io::Error| {
             Error::new(ErrorCode::Teardown, "remove the container's directory")
@@ -169,7 +170,7 @@ pub(super) fn open_for_operation(root: &StateRoot, id: &ContainerId) -> Result<F
 fn open_ledger(directory: &Path, owner: Process) -> io::Result<Ledger> {
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(directory.join(LEDGER))?;
     let mut ledger = Ledger::new(file);
-    ledger.record(&Effect::Container { schema: SCHEMA, boot: process::boot_id()?, owner })?;
+    ledger.record(&Effect::Container { schema: SCHEMA, boot: process::boot_id()?.to_owned(), owner })?;
     Ok(ledger)
 }
 

@@ -9,6 +9,8 @@ use nucleus_abi::{
     Ledger, Process, Reply, Result, SCHEMA, SandboxRequest, WaitRequest,
 };
 
+use rustix::stdio::{stderr, stdin, stdout};
+
 use super::container::{ContainerDirectory, Taken};
 use super::gc;
 use super::process;
@@ -90,9 +92,8 @@ impl Making<'_> {
     /// Calls `sandbox`, and returns the gate and the process that waits at it.
     fn sandbox(&self, workload: &Workload) -> Result<(OwnedFd, u32)> {
         let bundle = &workload.bundle;
-        let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let mut descriptors: Vec<BorrowedFd<'_>> =
-            vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), self.taken.ledger.as_fd()];
+            vec![stdin(), stdout(), stderr(), self.taken.ledger.as_fd()];
         let mut add = |descriptor| {
             descriptors.push(descriptor);
             descriptors.len() - 1

@@ -25,6 +25,7 @@ mod planned;
 mod process;
 mod processes;
 mod record;
+mod removal;
 mod run;
 mod start;
 mod state;
