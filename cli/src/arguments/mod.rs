@@ -20,7 +20,6 @@ pub(crate) mod spec;
 pub(crate) mod update;
 
 use std::ffi::OsString;
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::slice;
 
@@ -131,13 +130,9 @@ fn default_root() -> StateRoot {
 pub(crate) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
     // Every verb costs what its `Command` costs, so only the one that was typed is made. Where that does not parse, the
     // words mean something else, or the answer is a text in which all verbs stand.
-    let typed = verb_of(arguments).and_then(|verb| read(command(slice::from_ref(verb)), arguments).ok());
-    typed.map_or_else(|| read(command(VERBS), arguments), Ok)
-}
-
-/// Taking the tables apart again would cost a fifth of the parsing, and the process ends soon.
-fn read(command: Command, arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
-    ManuallyDrop::new(command).try_get_matches_from_mut(arguments)
+    let typed = verb_of(arguments)
+        .and_then(|verb| command(slice::from_ref(verb)).try_get_matches_from(arguments).ok());
+    typed.map_or_else(|| command(VERBS).try_get_matches_from(arguments), Ok)
 }
 
 /// The first word that is a verb.
