@@ -29,13 +29,11 @@ pub(super) fn this() -> io::Result<Process> {
 /// What reading `/proc` reports.
 pub(super) fn boot_id() -> io::Result<&'static str> {
     static BOOT: OnceLock<String> = OnceLock::new();
-    match BOOT.get() {
-        Some(id) => Ok(id),
-        None => {
-            let text = read_line("/proc/sys/kernel/random/boot_id")?;
-            Ok(BOOT.get_or_init(|| text.trim_end().to_owned()))
-        }
+    if let Some(id) = BOOT.get() {
+        return Ok(id);
     }
+    let text = read_line("/proc/sys/kernel/random/boot_id")?;
+    Ok(BOOT.get_or_init(|| text.trim_end().to_owned()))
 }
 
 /// A file of one short line: `/proc` makes it at the first read(2), and the library would ask five times.
