@@ -9,8 +9,7 @@ const UNLIMITED: u64 = u64::MAX;
 
 /// The properties that say the same as the settings.
 pub(super) fn of_settings(settings: &[Setting]) -> Vec<Property> {
-    let first = |setting: &Setting| setting.choices.first().cloned();
-    let files: Vec<(String, String)> = settings.iter().filter_map(first).collect();
+    let files: Vec<_> = settings.iter().flat_map(|setting| &setting.choices).collect();
     let mut properties: Vec<_> = files.iter().filter_map(|(file, value)| one(file, value)).collect();
     properties.extend(quota_of_v1(&files));
     properties.extend(period(&files));
@@ -33,9 +32,9 @@ fn one(file: &str, value: &str) -> Option<Property> {
         "cpu.max" => ("CPUQuotaPerSecUSec", quota_of_v2(value)?),
         "cpuset.cpus" => ("AllowedCPUs", Value::Bytes(bits(value)?)),
         "cpuset.mems" => ("AllowedMemoryNodes", Value::Bytes(bits(value)?)),
-        // BFQ's range is the narrower one: 1 to 1000 of 1 to 10000.
-        "io.bfq.weight" | "io.weight" => ("IOWeight", Value::Number(value.parse().ok()?)),
-        "blkio.bfq.weight" | "blkio.weight" => ("BlockIOWeight", Value::Number(value.parse().ok()?)),
+        // systemd derives BFQ's own from it, whose range is another.
+        "io.weight" => ("IOWeight", Value::Number(value.parse().ok()?)),
+        "blkio.weight" => ("BlockIOWeight", Value::Number(value.parse().ok()?)),
         _ => return None,
     })
 }
@@ -61,7 +60,7 @@ fn quota_of_v2(value: &str) -> Option<Value> {
 }
 
 /// Known to systemd since release 242.
-fn period(files: &[(String, String)]) -> Option<Property> {
+fn period(files: &[&(String, String)]) -> Option<Property> {
     let said = files.iter().find_map(|(file, value)| match file.as_str() {
         "cpu.max" => value.split_whitespace().nth(1),
         "cpu.cfs_period_us" => Some(value),
@@ -70,7 +69,7 @@ fn period(files: &[(String, String)]) -> Option<Property> {
     Some(("CPUQuotaPeriodUSec", Value::Number(said?.parse().ok()?)))
 }
 
-fn quota_of_v1(files: &[(String, String)]) -> Option<Property> {
+fn quota_of_v1(files: &[&(String, String)]) -> Option<Property> {
     let of = |name: &str| files.iter().find(|(file, _)| file == name).map(|(_, value)| value.as_str());
     let period = of("cpu.cfs_period_us").map_or(Some(PERIOD), |period| period.parse().ok())?;
     let value = match of("cpu.cfs_quota_us")? {
@@ -129,6 +128,12 @@ mod tests {
         assert_eq!(of("io.max", "8:0 rbps=1"), []);
         assert_eq!(of("io.weight", "8:0 100"), [], "weights of single devices are not its");
         assert_eq!(of("cpuset.cpus", "many"), [], "the kernel says what is wrong with it");
+    }
+
+    #[test]
+    fn a_weight_is_said_once_and_in_systemds_range() {
+        let weight = Setting::new(Controller::Io, "io.bfq.weight", 200).or("io.weight", 1920);
+        assert_eq!(of_settings(&[weight]), [("IOWeight", Value::Number(1920))]);
     }
 
     #[test]
