@@ -157,9 +157,10 @@ pub(super) fn make_parents(
     welcome: &[Controller],
 ) -> Result<()> {
     let hand_down = |directory: &Path| {
-        enable(directory, controllers)?;
-        for controller in welcome {
-            let _ = enable(directory, &[*controller]);
+        let handed_down = handed_down(directory);
+        enable(directory, &handed_down, controllers)?;
+        for controller in welcome.iter().filter(|one| !controllers.contains(one)) {
+            let _ = enable(directory, &handed_down, &[*controller]);
         }
         Ok(())
     };
@@ -182,11 +183,16 @@ pub(super) fn hand_down(directory: &Path, controller: Controller) -> bool {
     let mut above: Vec<_> =
         directory.ancestors().skip(1).take_while(|path| path.join("cgroup.controllers").exists()).collect();
     above.reverse();
-    !above.is_empty() && above.iter().all(|path| enable(path, &[controller]).is_ok())
+    !above.is_empty() && above.iter().all(|path| enable(path, &handed_down(path), &[controller]).is_ok())
 }
 
-fn enable(directory: &Path, controllers: &[Controller]) -> Result<()> {
-    let is_missing = |one: &&Controller| !lists(directory, SUBTREE_CONTROL, **one);
+/// What a group hands down already, as the kernel lists it.
+fn handed_down(directory: &Path) -> String {
+    fs::read_to_string(directory.join(SUBTREE_CONTROL)).unwrap_or_default()
+}
+
+fn enable(directory: &Path, handed_down: &str, controllers: &[Controller]) -> Result<()> {
+    let is_missing = |one: &&Controller| !names(handed_down, **one);
     for controller in controllers.iter().filter(is_missing) {
         let file = directory.join(SUBTREE_CONTROL);
         fs::write(&file, format!("+{}", controller.name()))
@@ -200,8 +206,11 @@ const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
 
 /// Whether the file, a list of controllers, names this one.
 fn lists(directory: &Path, file: &str, controller: Controller) -> bool {
-    let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
-    text.split_whitespace().any(|name| name == controller.name())
+    names(&fs::read_to_string(directory.join(file)).unwrap_or_default(), controller)
+}
+
+fn names(list: &str, controller: Controller) -> bool {
+    list.split_whitespace().any(|name| name == controller.name())
 }
 
 /// What keeps the groups below `top` from having the controller; told before anything is made.
