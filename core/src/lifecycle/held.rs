@@ -14,12 +14,17 @@ pub(super) fn process(record: &Record, process: &mut Value, warn: &dyn Fn(&str))
     hold(record, warn, |held| tighten::process(process, held))
 }
 
-/// Holds the `resources` of an `update` to the container's plan.
+/// Holds the `resources` of an `update`, and the configuration that they were merged into, to the container's plan.
 ///
 /// # Errors
 /// `profile-refuses`, naming the profile's line; `config-invalid`, naming the field.
-pub(super) fn resources(record: &Record, resources: &Value, warn: &dyn Fn(&str)) -> Result<()> {
-    hold(record, warn, |held| tighten::resources(resources, held))
+pub(super) fn resources(
+    record: &Record,
+    asked: &Value,
+    config: &mut Value,
+    warn: &dyn Fn(&str),
+) -> Result<()> {
+    hold(record, warn, |held| tighten::resources(asked, config, held))
 }
 
 fn hold(

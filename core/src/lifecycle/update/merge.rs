@@ -17,6 +17,18 @@ pub(super) fn with_resources(mut config: Value, resources: &Value) -> Result<Val
     Ok(config)
 }
 
+/// Who changes memory alone means memory alone: the specification counts swap and memory together, so that number moves along,
+/// and the container may swap as much as before.
+pub(super) fn let_swap_follow(config: &Value, resources: &mut Value) {
+    let limit = |value: &Value, field: &str| value[field].as_i64().filter(|limit| *limit > 0);
+    let stored = &config["linux"]["resources"]["memory"];
+    let (Some(before), Some(both)) = (limit(stored, "limit"), limit(stored, "swap")) else { return };
+    let Some(memory) = resources.get_mut("memory").filter(|memory| memory["swap"].is_null()) else { return };
+    if let Some(now) = limit(memory, "limit") {
+        memory["swap"] = now.saturating_add(both.saturating_sub(before)).into();
+    }
+}
+
 /// Objects are merged, everything else is replaced; null says nothing, as everywhere in the specification.
 fn merge(known: &mut Value, new: &Value) {
     match (known, new) {
@@ -46,6 +58,24 @@ mod tests {
                 "memory": {"limit": 3, "swap": 2}, "pids": {"limit": 4}, "unified": {"a": "1", "b": "2"},
             }}, "x-own": 1})
         );
+    }
+
+    #[test]
+    fn swap_follows_memory_unless_it_is_named() {
+        let config = json!({"linux": {"resources": {"memory": {"limit": 64, "swap": 80}}}});
+        for (asked, swap) in [
+            (json!({"memory": {"limit": 32}}), json!(48)),
+            (json!({"memory": {"limit": 32, "swap": null}}), json!(48)),
+            (json!({"memory": {"limit": 32, "swap": 40}}), json!(40)),
+            (json!({"memory": {"limit": -1}}), Value::Null),
+        ] {
+            let mut resources = asked.clone();
+            let_swap_follow(&config, &mut resources);
+            assert_eq!(resources["memory"]["swap"], swap, "{asked}");
+        }
+        let mut other = json!({"pids": {"limit": 4}});
+        let_swap_follow(&config, &mut other);
+        assert_eq!(other, json!({"pids": {"limit": 4}}));
     }
 
     #[test]

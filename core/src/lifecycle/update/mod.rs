@@ -34,16 +34,22 @@ pub fn update(
     let found = Found::open(id, root, registry)?;
     let _alone = Operation::alone(id, root)?;
     found.refuse_ended("change the container's limits")?;
-    let heard = RefCell::new(Vec::new());
-    held::resources(&found.record, resources, &|warning| heard.borrow_mut().push(warning.to_owned()))?;
     let path = found.config_path();
     // Read and merged before anything changes: a configuration that cannot take the limits must not be left behind them.
-    let config = merge::with_resources(read(&path)?, resources)?;
+    let stored = read(&path)?;
+    let mut resources = resources.clone();
+    if found.record.held.as_ref().is_some_and(|held| held.resources.swap.is_some()) {
+        merge::let_swap_follow(&stored, &mut resources);
+    }
+    let mut config = merge::with_resources(stored, &resources)?;
+    let heard = RefCell::new(Vec::new());
+    let hear = |warning: &str| heard.borrow_mut().push(warning.to_owned());
+    held::resources(&found.record, &resources, &mut config, &hear)?;
     let done = found.client.update(&UpdateRequest {
         schema: SCHEMA,
         id: id.clone(),
         directory: found.backend_directory(),
-        resources: serde_json::value::to_raw_value(resources).map_err(|error| unreadable(&path, &error))?,
+        resources: serde_json::value::to_raw_value(&resources).map_err(|error| unreadable(&path, &error))?,
     })?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "store the container's new limits")

@@ -108,21 +108,13 @@ impl Limits<'_, '_> {
     fn swap(&mut self, bound: &Bound<u64>) -> Result<()> {
         match self.document.number(MEMORY)?.filter(|limit| *limit > 0) {
             Some(limit) => self.at_most(SWAP, bound, limit + i128::from(bound.value)),
-            // An update of swap alone: the stored memory limit is not at hand, so it may only go down to nothing.
-            None if self.document.number(SWAP)?.is_some() => {
-                self.document.refuse(
-                    SWAP,
-                    "it changes swap without saying the memory limit",
-                    bound,
-                    "give both",
-                );
-                Ok(())
-            }
+            // A profile limits swap only where it limits memory too, and that is looked at first.
             None => Ok(()),
         }
     }
 
     fn cpu(&mut self, bound: &Bound<(i64, u64)>) -> Result<()> {
+        self.realtime(bound)?;
         let (quota, period) = (bound.value.0, bound.value.1);
         let asked = self.document.number("linux.resources.cpu.quota")?;
         let per = self.document.number("linux.resources.cpu.period")?.filter(|period| *period > 0);
@@ -139,6 +131,17 @@ impl Limits<'_, '_> {
         if self.excess == Excess::Lowered {
             self.document.set("linux.resources.cpu.period", period, &bound.decided)?;
             self.document.remove("linux.resources.cpu.burst", &bound.decided)?;
+        }
+        Ok(())
+    }
+
+    /// Realtime tasks are outside of the quota (Documentation/scheduler/sched-rt-group.rst): their time would come on top.
+    fn realtime(&mut self, bound: &Bound<(i64, u64)>) -> Result<()> {
+        for field in ["linux.resources.cpu.realtimeRuntime", "linux.resources.cpu.realtimePeriod"] {
+            if self.document.number(field)?.is_some_and(|asked| asked != 0) {
+                let why = "realtime is not counted against the quota of the profile";
+                self.document.refuse(field, why, bound, "leave it out");
+            }
         }
         Ok(())
     }
@@ -202,6 +205,9 @@ fn unified(document: &mut Document<'_>, bounds: &ResourceBounds) -> Result<()> {
         ("cpu.weight", decided(bounds.cpu_shares.as_ref().map(|it| &*it.decided)), "cpu.shares"),
         ("cpu.weight.nice", decided(bounds.cpu_shares.as_ref().map(|it| &*it.decided)), "cpu.shares"),
         ("cpuset.cpus", decided(bounds.cpus.as_ref().map(|it| &*it.decided)), "cpu.cpus"),
+        // Both take processors out of the reach of everybody else: the bound says which, not that they are the container's own.
+        ("cpuset.cpus.exclusive", decided(bounds.cpus.as_ref().map(|it| &*it.decided)), "cpu.cpus"),
+        ("cpuset.cpus.partition", decided(bounds.cpus.as_ref().map(|it| &*it.decided)), "cpu.cpus"),
         ("cpuset.mems", decided(bounds.mems.as_ref().map(|it| &*it.decided)), "cpu.mems"),
         ("io.weight", decided(bounds.io_weight.as_ref().map(|it| &*it.decided)), "blockIO.weight"),
         ("io.bfq.weight", decided(bounds.io_weight.as_ref().map(|it| &*it.decided)), "blockIO.weight"),

@@ -116,17 +116,22 @@ pub fn process(process: &mut Value, held: &Held) -> Result<Tightened> {
     Ok(Tightened { changes, refusals, landlock: None })
 }
 
-/// Holds the `resources` of an `update` to the bounds: what exceeds one is refused, for whoever updates wants to know.
+/// Holds an `update` to the bounds: what exceeds one is refused, for whoever updates wants to know.
+///
+/// `asked` are the `resources` of the update, `config` is the container's with them: only there stand all the numbers of a
+/// limit that is made of several, such as quota and period. Devices that a plan gave stay allowed, so only new rules count.
 ///
 /// # Errors
 /// As for [`config`].
-pub fn resources(resources: &Value, held: &Held) -> Result<Tightened> {
-    let mut wrapped = serde_json::json!({ "linux": { "resources": resources } });
-    let mut document = Document::new(&mut wrapped)?;
-    limits::tighten(&mut document, held, limits::Excess::Refused)?;
-    devices::rules(&mut document, held)?;
-    let (changes, refusals) = document.into_parts();
-    Ok(Tightened { changes, refusals, landlock: None })
+pub fn resources(asked: &Value, config: &mut Value, held: &Held) -> Result<Tightened> {
+    let mut wrapped = serde_json::json!({ "linux": { "resources": asked } });
+    let mut new = Document::new(&mut wrapped)?;
+    devices::rules(&mut new, held)?;
+    let mut whole = Document::new(config)?;
+    limits::tighten(&mut whole, held, limits::Excess::Refused)?;
+    let (_, mut refusals) = whole.into_parts();
+    refusals.extend(new.into_parts().1);
+    Ok(Tightened { refusals, ..Tightened::default() })
 }
 
 #[cfg(test)]

@@ -407,10 +407,43 @@ fn an_exec_is_held_to_the_bounds() {
 #[test]
 fn an_update_beyond_the_bounds_is_refused_with_the_line() {
     let bounds = bounds("resources: {memory: 64M, pids: unlimited}\n");
-    let held = |resources: Value| super::resources(&resources, &bounds.held).unwrap().refusals;
-    assert_eq!(held(json!({"memory": {"limit": 1024}, "pids": {"limit": 9999}})), []);
-    let refusals = held(json!({"memory": {"limit": -1}}));
+    assert_eq!(updated(&json!({"memory": {"limit": 1024}, "pids": {"limit": 9999}}), &bounds), []);
+    let refusals = updated(&json!({"memory": {"limit": -1}}), &bounds);
     assert!(refusals[0].to_string().contains(".yaml:3"), "{}", refusals[0]);
+}
+
+/// What a profile refuses of a container that has these resources after an update.
+fn updated(merged: &Value, bounds: &Bounds) -> Vec<nucleus_abi::Error> {
+    let mut config = json!({"linux": {"resources": merged}});
+    super::resources(&json!({}), &mut config, &bounds.held).unwrap().refusals
+}
+
+#[test]
+fn an_update_is_measured_with_what_the_container_has_already() {
+    let bounds = bounds("resources: {memory: 64M, swap: 1M, cpus: 1.5}\n");
+    let cpu = |quota: i64, period: u64| updated(&json!({"cpu": {"quota": quota, "period": period}}), &bounds);
+    assert_eq!(cpu(1500, 1000), []);
+    assert_eq!(cpu(150_000, 1000).len(), 1, "150 processors");
+    assert_eq!(cpu(150_000, 0), [], "the kernel's own period");
+    let memory = |limit: u64, swap: u64| updated(&json!({"memory": {"limit": limit, "swap": swap}}), &bounds);
+    assert_eq!(memory(1 << 20, 2 << 20), []);
+    assert_eq!(memory(1 << 20, 65 << 20).len(), 1, "64M of swap");
+}
+
+#[test]
+fn what_goes_round_a_bound_on_processors_is_refused() {
+    let yaml = "resources: {cpus: 1, cpuset: 0-1}\n";
+    for (pointer, value) in [
+        ("/linux/resources/unified", json!({"cpuset.cpus.partition": "root"})),
+        ("/linux/resources/unified", json!({"cpuset.cpus.exclusive": "0"})),
+        ("/linux/resources/cpu", json!({"realtimeRuntime": 950_000})),
+        ("/linux/resources/cpu", json!({"realtimePeriod": 1_000_000})),
+    ] {
+        let keys = value.as_object().unwrap().keys().next().unwrap();
+        assert!(refused(pointer, value.clone(), yaml).contains(keys.as_str()), "{value}");
+    }
+    let (_, none) = changed("/linux/resources/cpu", json!({"realtimeRuntime": 0}), yaml);
+    assert_eq!(none.refusals, []);
 }
 
 #[test]

@@ -99,6 +99,31 @@ fn an_update_is_held_to_the_profile_that_the_container_was_made_by() {
     host.assert_no_leak();
 }
 
+#[test]
+fn an_update_of_one_number_is_measured_with_the_others() {
+    let host = Host::enter();
+    let bundle = loose(&host, "sleep 60")
+        .set("/linux/resources/cpu", json!({"quota": 1500, "period": 1000}))
+        .set("/linux/resources/memory", json!({"limit": 1 << 25, "swap": 1 << 25}))
+        .write();
+    let profile = host
+        .profile("configs/dev.yaml", "rootfs: host-runtime\nresources: {memory: 64M, swap: 0, cpus: 1.5}\n");
+    let container = Container::fresh(&host);
+    container.creating(&bundle).profile(&profile).output().assert_success();
+    let update = |option: &str, value: &str| container.verb("update").arg(option).arg(value).output();
+    // 150 processors: alone it would be one and a half, of the kernel's own period.
+    let refused = update("--cpu-quota", "150000").assert_code(1);
+    assert!(refused.stderr.contains("linux.resources.cpu.quota"), "{refused}");
+    let refused = update("--memory-swap", "67108864").assert_code(1);
+    assert!(refused.stderr.contains("linux.resources.memory.swap"), "{refused}");
+    update("--cpu-quota", "1000").assert_success();
+    // No swap before, and none after: the number that counts both moves along.
+    update("--memory", "16777216").assert_success();
+    update("--memory", "33554432").assert_success();
+    container.verb("delete").arg("--force").output().assert_success();
+    host.assert_no_leak();
+}
+
 /// Calls nucleus under another name, on a host whose `/etc/nucleus` holds what the test says.
 fn as_engine(host: &Host, bundle: &Bundle, program: &str) -> Nucleus {
     let etc = host.path("etc");
