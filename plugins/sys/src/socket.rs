@@ -3,11 +3,16 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg,
+    socket_with, socketpair,
 };
 
 /// The most descriptors that a message may carry; the kernel's own limit is 253.
@@ -73,6 +78,16 @@ impl Socket {
         let (_, length) = retry_on_intr(|| rustix::net::recv(&self.0, &mut [0u8; 1][..], look))?;
         Ok(length)
     }
+}
+
+/// Connects to a stream socket at a path, close-on-exec. Neither this nor any later send on it waits longer than `patience`
+/// for the other side: EAGAIN then (`SO_SNDTIMEO` in socket(7), which holds for connect(2) of unix(7) too).
+pub fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    retry_on_intr(|| connect(&socket, &address))?;
+    Ok(socket.into())
 }
 
 /// Sends one descriptor, with a name, through a socket of any type. EINVAL for an empty name; EPIPE if nobody listens.
@@ -157,6 +172,22 @@ mod tests {
         // A stream has no messages: its length is what was read of it.
         assert!(b"null".starts_with(&name));
         assert_eq!(rustix::fs::fstat(&descriptors[0]).unwrap().st_rdev, rustix::fs::makedev(1, 3));
+    }
+
+    #[test]
+    fn whoever_listens_and_never_accepts_or_reads_keeps_nobody() {
+        let path = std::env::temp_dir().join(format!("nucleus-sys-deaf-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let deaf = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&deaf, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        // One connection waits to be accepted; there is no room for a second.
+        rustix::net::listen(&deaf, 0).unwrap();
+        let patience = Duration::from_millis(50);
+        let mut first = connect_within(&path, patience).unwrap();
+        let second = connect_within(&path, patience).unwrap_err();
+        let unread = io::Write::write_all(&mut first, &vec![0; 16 << 20]).unwrap_err();
+        std::fs::remove_file(path).unwrap();
+        assert_eq!((second.kind(), unread.kind()), (io::ErrorKind::WouldBlock, io::ErrorKind::WouldBlock));
     }
 
     #[test]

@@ -6,8 +6,8 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::pidfd::PidFd;
@@ -19,6 +19,9 @@ use crate::hooks::State;
 
 /// `SECCOMP_FD_NAME` of the specification.
 const LISTENER: &str = "seccompFd";
+
+/// How long the agent may take to accept the connection and to read: one that hangs must not hang us and the engine with it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the agent listens, and what it is told besides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +57,7 @@ impl Agent {
         };
         let text = serde_json::to_vec(&document).map_err(io::Error::from);
         let sent = text.and_then(|text| {
-            let mut agent = UnixStream::connect(&self.path)?;
+            let mut agent = socket::connect_within(&self.path, PATIENCE)?;
             // The descriptor goes with the first byte, whatever the socket has room for.
             let (first, rest) = text.split_at(1);
             socket::send_descriptor(agent.as_fd(), first, listener.as_fd())?;
@@ -65,8 +68,28 @@ impl Agent {
 
     fn deaf(&self, error: &io::Error) -> Error {
         let field = format!("config.json: linux.seccomp.listenerPath: {}", self.path.display());
-        Error { code: ErrorCode::HostUnfit, ..system("reach the seccomp agent", error) }
-            .on(field)
-            .hint("start the agent that listens there before the container")
+        let unreached =
+            Error { code: ErrorCode::HostUnfit, ..system("reach the seccomp agent", error) }.on(field);
+        match error.kind() {
+            io::ErrorKind::WouldBlock => unreached
+                .because(format!("it listens, but took nothing for {} seconds", PATIENCE.as_secs()))
+                .hint("look at the agent: it must accept connections and read from them"),
+            _ => unreached.hint("start the agent that listens there before the container"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_hangs_is_told_from_one_that_is_missing() {
+        let agent = Agent { path: "/run/agent.sock".into(), metadata: None };
+        let hangs = agent.deaf(&io::ErrorKind::WouldBlock.into());
+        let missing = agent.deaf(&io::ErrorKind::NotFound.into());
+        assert_eq!(hangs.cause.as_deref(), Some("it listens, but took nothing for 5 seconds"));
+        assert_ne!(hangs.hint, missing.hint);
+        assert!(hangs.subject.is_some_and(|subject| subject.contains("linux.seccomp.listenerPath")));
     }
 }
