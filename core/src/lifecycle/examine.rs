@@ -69,14 +69,16 @@ impl Examined {
 /// `plan-invalid`, `backend-not-found`, and what the backend says of its options.
 pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading) -> Result<Examined> {
     let mut plan = resolve(loaded, &facts_for(&loaded.profile))?;
-    let asked = needs(&lines(&plan, reading));
+    let mut promised = lines(&plan, reading);
+    let asked = needs(&promised);
     let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone() };
     let client = choose(&plan, registry, &request)?.clone();
     client.check_options(&CheckOptionsRequest { schema: SCHEMA, options: plan.options.clone() })?;
     if plan.backend.value == AUTO {
         plan.backend = Decided::new(client.description().id.clone(), Origin::BuiltIn("choice by rank"));
+        promised = lines(&plan, reading);
     }
-    let checked = check(lines(&plan, reading), &without_what_is_undermined(&plan, client.report(&request)?));
+    let checked = check(promised, &without_what_is_undermined(&plan, client.report(&request)?));
     let name = client.description().id.clone();
     let mut refused = refusals(&checked, &name, &[]);
     if !refused.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use super::notify;
 use super::workload::{Facts, Place, Source, Workload};
 use crate::bundle::{Bundle, Document};
 use crate::plan::tighten::{self, Tightened};
-use crate::plan::{Bounds, Held, engine_facts};
+use crate::plan::{Bounds, Held, engine_facts, look_at_sources};
 use crate::plugins::Registry;
 use crate::profile::Loaded;
 
@@ -38,6 +39,8 @@ struct UnderProfile {
     beyond: Beyond,
     warnings: Vec<String>,
     plan: serde_json::Value,
+    /// The sources of bind mounts that were looked at: no other may be mounted.
+    sources: BTreeMap<usize, OwnedFd>,
 }
 
 /// What an engine says of a container outside of its bundle.
@@ -87,13 +90,13 @@ impl Handed {
         let examined = examine(loaded, registry, Reading::Engine)?;
         examined.allow()?;
         let bounds = Bounds::of(loaded, &examined.plan);
-        let tightened = tighten_document(&mut document, &bounds)?;
+        let (tightened, sources) = tighten_document(&mut document, &bounds)?;
         tightened.allow(&bounds.held)?;
         let warnings = [examined.warnings(), tightened.warnings(&bounds.held)].concat();
         let plan = serde_json::json!({ "rows": examined.rows, "changes": tightened.changes });
         let beyond = Beyond { landlock: tightened.landlock, ..Beyond::default() };
         let options = examined.plan.options;
-        let profile = Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan });
+        let profile = Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan, sources });
         Ok(Self { client: examined.client, document, terms, profile })
     }
 
@@ -132,7 +135,7 @@ impl Source for Handed {
         keep(own, &config)?;
         let beyond = profile.map(|it| it.beyond.clone()).unwrap_or_default();
         Ok(Workload {
-            bundle: Bundle { path: document.bundle.clone(), config, rootfs: None, sources: BTreeMap::new() },
+            bundle: Bundle { path: document.bundle.clone(), config, rootfs: None, sources: self.sources()? },
             options: profile.map(|it| it.options.clone()).unwrap_or_default(),
             cgroup: Place::Engines(cgroup),
             beyond: Beyond { keyring: self.terms.keyring, ..beyond },
@@ -149,14 +152,28 @@ impl Source for Handed {
     }
 }
 
+impl Handed {
+    fn sources(&self) -> Result<BTreeMap<usize, OwnedFd>> {
+        let looked_at = self.profile.iter().flat_map(|profile| &profile.sources);
+        let copies = looked_at.map(|(mount, source)| Ok((*mount, source.try_clone()?)));
+        copies.collect::<std::io::Result<_>>().map_err(|error| {
+            Error::new(ErrorCode::SystemCall, "hold the sources of the bundle's mounts").because(error)
+        })
+    }
+}
+
 /// Patches the document; whatever no rule speaks of stays as the engine wrote it.
-fn tighten_document(document: &mut Document, bounds: &Bounds) -> Result<Tightened> {
+fn tighten_document(
+    document: &mut Document,
+    bounds: &Bounds,
+) -> Result<(Tightened, BTreeMap<usize, OwnedFd>)> {
     let invalid = |error| Error::new(ErrorCode::ConfigInvalid, "read config.json").because(error);
     let mut config = serde_json::from_str(document.json.get()).map_err(invalid)?;
-    let facts = engine_facts(&config);
+    let sources = look_at_sources(&config, &document.bundle);
+    let facts = engine_facts(&config, &sources);
     let tightened = tighten::config(&mut config, bounds, &facts)?;
     document.json = serde_json::value::to_raw_value(&config).map_err(invalid)?;
-    Ok(tightened)
+    Ok((tightened, sources.opened))
 }
 
 /// Keeps the document that holds, where every later verb finds it: the engine's own may change or go.

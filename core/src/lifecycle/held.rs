@@ -6,12 +6,27 @@ use serde_json::Value;
 use super::record::Record;
 use crate::plan::tighten::{self, Tightened};
 
-/// Holds the process of an `exec` to the container's plan: what can be tightened is.
+/// Holds the process of an `exec` to the plan of the container, whose `config.json` is given: what can be tightened is.
 ///
 /// # Errors
 /// `profile-refuses`, naming the profile's line; `config-invalid`, naming the field.
-pub(super) fn process(record: &Record, process: &mut Value, warn: &dyn Fn(&str)) -> Result<()> {
+pub(super) fn process(
+    record: &Record,
+    container: &Value,
+    process: &mut Value,
+    warn: &dyn Fn(&str),
+) -> Result<()> {
+    if record.held.is_some() {
+        keep_labels(container, process);
+    }
     hold(record, warn, |held| tighten::process(process, held))
+}
+
+/// A label confines: another one could confine less.
+fn keep_labels(container: &Value, process: &mut Value) {
+    for label in ["apparmorProfile", "selinuxLabel"] {
+        process[label] = container["process"][label].clone();
+    }
 }
 
 /// Holds the `resources` of an `update`, and the configuration that they were merged into, to the container's plan.

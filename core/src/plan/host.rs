@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::sources::Sources;
 use super::tighten::EngineFacts;
 use crate::profile::values::DeviceRef;
 use crate::profile::{Io, Namespaces, Profile, Seccomp, Terminal};
@@ -105,13 +106,16 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
 }
 
 /// Asks the host what bounding this `config.json` depends on.
-pub fn engine_facts(config: &serde_json::Value) -> EngineFacts {
+pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFacts {
     let namespaces = config.pointer("/linux/namespaces").and_then(serde_json::Value::as_array);
     let own = |entry: &serde_json::Value| {
         let (kind, path) = (entry.get("type")?.as_str()?, entry.get("path")?.as_str()?);
         is_own(kind, Path::new(path)).then(|| path.to_owned())
     };
-    EngineFacts { own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect() }
+    EngineFacts {
+        own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect(),
+        sources: sources.reach.clone(),
+    }
 }
 
 fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {

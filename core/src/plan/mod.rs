@@ -9,6 +9,7 @@ mod landlock;
 mod resolve;
 mod rows;
 pub mod seccomp;
+mod sources;
 pub mod tighten;
 mod types;
 
@@ -18,4 +19,5 @@ pub use decided::Decided;
 pub use host::{HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
 pub use resolve::resolve;
 pub use rows::{Row, rows};
+pub use sources::{Sources, look_at_sources};
 pub use types::*;

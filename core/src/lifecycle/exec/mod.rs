@@ -146,7 +146,7 @@ impl<'a> Joining<'a> {
         let config = config_of(container)?;
         let own: Value = serde_json::from_str(config.get()).map_err(|error| unreadable(&error))?;
         let mut process = process::document(&exec.process, &own)?;
-        held::process(&container.record, &mut process, warn)?;
+        held::process(&container.record, &own, &mut process, warn)?;
         process::add_variables(&mut process, &exec.environment)?;
         let process = process::with_home(process, |uid| home::of(container, uid))?;
         let this = Self { container, exec, warn, config, process };

@@ -57,7 +57,8 @@ fn number(device: &Value, key: &str) -> Option<i128> {
     device.get(key).and_then(whole).filter(|number| *number >= 0)
 }
 
-fn is_dangerous(kind: &str, numbers: (Option<i128>, Option<i128>)) -> bool {
+/// Whether a node of this type and these numbers reaches the host; `None` is "all".
+pub(in crate::plan) fn is_dangerous(kind: &str, numbers: (Option<i128>, Option<i128>)) -> bool {
     match (kind, numbers) {
         ("p", _) => false,
         ("c" | "u", (Some(MEMORY), Some(minor))) => !HARMLESS_MEMORY.contains(&minor),

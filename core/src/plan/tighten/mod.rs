@@ -7,7 +7,7 @@
 //! | minimum | limits |
 //! | intersection | capabilities, system call filter, processors |
 //! | force | `noNewPrivileges`, read-only root, masks, mount flags, kernel parameters |
-//! | refuse | root, host namespaces, devices of the host, shared mounts, parameters of the host |
+//! | refuse | root, host namespaces, devices, kernel file systems and sockets of the host, shared mounts, real time |
 //! | keep | program, environment, rootfs, hooks, annotations, the engine's network namespace |
 //!
 //! Pure: the raw document is patched where a rule says so, and everything else in it stays as the engine wrote it.
@@ -21,10 +21,13 @@ mod rights;
 mod root;
 mod seccomp;
 
+use std::collections::BTreeMap;
+
 use nucleus_abi::{Error, ErrorCode, LandlockRule, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(in crate::plan) use self::devices::is_dangerous;
 use self::document::Document;
 use super::bounds::{Bounds, Held};
 
@@ -83,6 +86,45 @@ impl Tightened {
 pub struct EngineFacts {
     /// The paths in `linux.namespaces` that lead to a namespace of nucleus itself: the host's, as far as it can tell.
     pub own_namespaces: Vec<String>,
+    /// What the sources of bind mounts lead to, by the index of the mount.
+    pub sources: BTreeMap<usize, Reach>,
+}
+
+impl EngineFacts {
+    /// Nothing is known of a source that was not looked at.
+    fn reach(&self, mount: usize) -> Reach {
+        self.sources.get(&mount).copied().unwrap_or(Reach::Unknown)
+    }
+}
+
+/// What of the host a bind mount reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Ordinary files.
+    Files,
+    /// The host's root.
+    Root,
+    /// A file system through which the kernel is spoken to (procfs, sysfs, cgroupfs and others), or one below it.
+    Kernel,
+    /// A device node through which the host can be reached.
+    Device,
+    /// The socket of an engine or of systemd: who can write to it is root of the host.
+    Engine,
+    /// It could not be looked at.
+    Unknown,
+}
+
+impl Reach {
+    fn objection(self) -> Option<&'static str> {
+        match self {
+            Self::Files => None,
+            Self::Root => Some("is the host's root"),
+            Self::Kernel => Some("holds a file system of the host's kernel"),
+            Self::Device => Some("is a device that reaches the host"),
+            Self::Engine => Some("holds the socket of an engine or of systemd"),
+            Self::Unknown => Some("cannot be looked at"),
+        }
+    }
 }
 
 /// Tightens a `config.json`.
@@ -93,7 +135,7 @@ pub fn config(config: &mut Value, bounds: &Bounds, facts: &EngineFacts) -> Resul
     let mut document = Document::new(config)?;
     rights::process(&mut document, &bounds.held)?;
     root::tighten(&mut document, bounds)?;
-    mounts::tighten(&mut document, bounds)?;
+    mounts::tighten(&mut document, bounds, facts)?;
     namespaces::tighten(&mut document, bounds, facts)?;
     devices::tighten(&mut document, &bounds.held)?;
     limits::tighten(&mut document, &bounds.held, limits::Excess::Lowered)?;

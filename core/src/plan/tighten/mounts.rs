@@ -1,4 +1,4 @@
-//! `mounts`: flags that the profile promises, and Landlock rules that follow from them.
+//! `mounts`: what may be mounted where, with the flags that the profile promises, and the Landlock rules that follow.
 
 use std::path::{Path, PathBuf};
 
@@ -6,32 +6,115 @@ use nucleus_abi::{LandlockRule, Result};
 use serde_json::{Value, json};
 
 use super::document::{Document, invalid};
+use super::{EngineFacts, Reach};
 use crate::plan::bounds::{Bounds, LandlockBound};
 use crate::plan::landlock::default_rules;
 use crate::plan::types::{Access, Execution, Submounts, TmpfsPlan, VolumePlan};
 
-/// File systems of the kernel: what can be written there concerns the host.
-const KERNEL: [&str; 3] = ["sysfs", "cgroup", "cgroup2"];
+/// File systems that a container may have new, and the one place of those through which the kernel is spoken to:
+/// elsewhere no mask and no read-only path would cover them.
+const NEW: [(&str, Option<&str>); 7] = [
+    ("tmpfs", None),
+    ("devpts", None),
+    ("mqueue", None),
+    ("proc", Some("/proc")),
+    ("sysfs", Some("/sys")),
+    ("cgroup", Some("/sys/fs/cgroup")),
+    ("cgroup2", Some("/sys/fs/cgroup")),
+];
+/// File systems of the kernel that are read-only: what can be written there concerns the host.
+const READ_ONLY: [&str; 3] = ["sysfs", "cgroup", "cgroup2"];
 /// Options that let mounts out to the host.
 const SHARED: [&str; 2] = ["shared", "rshared"];
 /// Options that undo what is forced.
 const LOOSE: [(&str, &str); 3] = [("nosuid", "suid"), ("nodev", "dev"), ("ro", "rw")];
 
-pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
+pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &EngineFacts) -> Result<()> {
     let mut mounts = document.list("mounts")?.to_vec();
     for (index, mount) in mounts.iter_mut().enumerate() {
         let field = format!("mounts[{index}]");
         let options = options(mount, &field)?;
-        if let Some(shared) = options.iter().find(|option| SHARED.contains(&option.as_str())) {
-            let asked = format!("`{shared}` lets mounts of the container out to the host");
-            document.refuse(&field, asked, &bounds.held.profile, "use `private` or `slave`");
+        let kind = Kind::of(mount, &options);
+        if let Some((asked, hint)) = objection(mount, &options, kind, facts.reach(index)) {
+            document.refuse(&field, asked, &bounds.held.profile, hint);
         }
-        let forced = forced(mount).into_iter().fold(options.clone(), force);
+        let forced = forced(mount, kind).iter().fold(options.clone(), |options, flag| force(options, flag));
         if forced != options {
             mount["options"] = json!(forced);
         }
     }
     if mounts.is_empty() { Ok(()) } else { document.set("mounts", mounts, &bounds.held.profile.decided) }
+}
+
+/// What a mount is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind<'m> {
+    /// A file or directory of the host.
+    Bind,
+    /// One with all that is mounted below it.
+    RecursiveBind,
+    /// A new file system.
+    New(&'m str),
+}
+
+impl<'m> Kind<'m> {
+    fn of(mount: &'m Value, options: &[String]) -> Self {
+        let kind = text(mount, "type");
+        let has = |name: &str| options.iter().any(|option| option == name);
+        match kind {
+            _ if has("rbind") => Self::RecursiveBind,
+            _ if has("bind") => Self::Bind,
+            // A source without a type is the host's, and then everything below it comes along.
+            "bind" | "" | "none" => Self::RecursiveBind,
+            kind => Self::New(kind),
+        }
+    }
+}
+
+/// Why the container may not have a mount, and what to do.
+fn objection(
+    mount: &Value,
+    options: &[String],
+    kind: Kind<'_>,
+    reach: Reach,
+) -> Option<(String, &'static str)> {
+    let destination = Path::new(text(mount, "destination"));
+    let has = |names: &[&str]| options.iter().find(|option| names.contains(&option.as_str()));
+    if let Some(shared) = has(&SHARED) {
+        return Some((
+            format!("`{shared}` lets mounts of the container out to the host"),
+            "use `private` or `slave`",
+        ));
+    }
+    if has(&["remount"]).is_some() {
+        return Some((
+            "`remount` changes what an earlier entry mounted".to_owned(),
+            "say it in the first entry",
+        ));
+    }
+    if destination.components().any(|part| part == std::path::Component::ParentDir) {
+        let asked = format!("{} holds `..`", destination.display());
+        return Some((asked, "name the place itself"));
+    }
+    match kind {
+        Kind::New(name) => match NEW.iter().find(|(known, _)| *known == name) {
+            None => Some((
+                format!("`{name}` is a file system that reaches the host"),
+                "mount it on the host, and bind it",
+            )),
+            Some((_, Some(place))) if destination != Path::new(place) => {
+                Some((format!("`{name}` has its place at {place} only"), "mount it there, or leave it out"))
+            }
+            Some(_) => None,
+        },
+        Kind::Bind | Kind::RecursiveBind => reach.objection().map(|asked| {
+            (format!("{} {asked}", text(mount, "source")), "bind what the workload needs, and no more")
+        }),
+    }
+}
+
+fn text<'m>(mount: &'m Value, key: &str) -> &'m str {
+    mount.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn options(mount: &Value, field: &str) -> Result<Vec<String>> {
@@ -42,14 +125,16 @@ fn options(mount: &Value, field: &str) -> Result<Vec<String>> {
     }
 }
 
-/// The device nodes are in `/dev`, so `nodev` is not for it.
-fn forced(mount: &Value) -> Vec<&'static str> {
-    let mut flags = vec!["nosuid"];
-    let destination = mount.get("destination").and_then(Value::as_str).unwrap_or_default();
-    if !Path::new(destination).starts_with("/dev") {
-        flags.push("nodev");
-    }
-    if mount.get("type").and_then(Value::as_str).is_some_and(|kind| KERNEL.contains(&kind)) {
+/// The device nodes are in `/dev`, so `nodev` is not for it. What comes along with a mount gets its flags too.
+fn forced(mount: &Value, kind: Kind<'_>) -> Vec<&'static str> {
+    let in_dev = Path::new(text(mount, "destination")).starts_with("/dev");
+    let mut flags = match (kind, in_dev) {
+        (Kind::RecursiveBind, true) => vec!["rnosuid"],
+        (Kind::RecursiveBind, false) => vec!["rnosuid", "rnodev"],
+        (_, true) => vec!["nosuid"],
+        (_, false) => vec!["nosuid", "nodev"],
+    };
+    if matches!(kind, Kind::New(name) if READ_ONLY.contains(&name)) {
         flags.push("ro");
     }
     flags
@@ -57,12 +142,12 @@ fn forced(mount: &Value) -> Vec<&'static str> {
 
 /// The last word among contrary options counts (mount(8)), so the loose one goes.
 fn force(options: Vec<String>, flag: &str) -> Vec<String> {
-    let recursive = |option: &str| option.strip_prefix('r').unwrap_or_default().to_owned();
-    let loose = LOOSE.iter().find(|(forced, _)| *forced == flag).map(|(_, loose)| *loose).unwrap_or_default();
-    let contrary = |option: &String| option == loose || recursive(option) == loose;
+    let plain = |option: &str| LOOSE.iter().find(|(forced, _)| *forced == option).map(|(_, loose)| *loose);
+    let loose = plain(flag).or_else(|| plain(flag.strip_prefix('r')?)).unwrap_or_default();
+    let contrary = |option: &String| option == loose || option.strip_prefix('r') == Some(loose);
     let mut kept: Vec<String> = options.into_iter().filter(|option| !contrary(option)).collect();
-    let recursive_flag = format!("r{flag}");
-    if !kept.iter().any(|option| option == flag || *option == recursive_flag) {
+    let stronger = format!("r{flag}");
+    if !kept.iter().any(|option| option == flag || *option == stronger) {
         kept.push(flag.to_owned());
     }
     kept

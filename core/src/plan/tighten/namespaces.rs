@@ -23,11 +23,28 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
         }
     }
     network(document, entry("network"), bounds, facts);
+    let devices =
+        document.get("linux.netDevices").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+    if devices && bounds.network.value != NetworkBound::Any {
+        let asked = "it takes network devices from the host";
+        document.refuse(
+            "linux.netDevices",
+            asked,
+            &bounds.network,
+            "let the engine prepare the network namespace",
+        );
+    }
     let of_host = entry("user").is_none_or(|entry| leads_to_host(entry, facts));
     if let Some(bound) = bounds.user_namespace.as_ref().filter(|_| of_host) {
         let asked = "it asks for none, and the profile demands a user namespace";
         let hint = "let the engine map users (`--userns`, `hostUsers: false`)";
         document.refuse(field, asked, bound, hint);
+    }
+    for field in ["linux.uidMappings", "linux.gidMappings"] {
+        if let Some(bound) = bounds.user_namespace.as_ref().filter(|_| maps_root(document, field)) {
+            let asked = "it maps the host's root into the container";
+            document.refuse(field, asked, bound, "map ids of the host that nobody else has");
+        }
     }
     // A namespace that nothing outside depends on is simply added.
     if entry("cgroup").is_none_or(|entry| leads_to_host(entry, facts)) {
@@ -64,6 +81,11 @@ fn network(document: &mut Document<'_>, entry: Option<&Value>, bounds: &Bounds, 
         }
         NetworkBound::Any | NetworkBound::Namespace | NetworkBound::New => {}
     }
+}
+
+fn maps_root(document: &Document<'_>, field: &str) -> bool {
+    let of_root = |entry: &Value| entry.get("hostID").and_then(Value::as_u64).unwrap_or_default() == 0;
+    document.list(field).unwrap_or_default().iter().any(of_root)
 }
 
 fn path(entry: &Value) -> Option<&str> {

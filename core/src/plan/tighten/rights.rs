@@ -20,7 +20,24 @@ pub(super) fn process(document: &mut Document<'_>, held: &Held) -> Result<()> {
             document.set("process.oomScoreAdj", bound.value, &bound.decided)?;
         }
     }
+    real_time(document, held)?;
     rlimits(document, held)
+}
+
+/// What runs in real time starves the host: no limit of processor time holds for it, sched(7).
+fn real_time(document: &mut Document<'_>, held: &Held) -> Result<()> {
+    let hint = "leave it to the kernel's ordinary scheduling";
+    if let Some(policy @ ("SCHED_FIFO" | "SCHED_RR" | "SCHED_DEADLINE")) =
+        document.text("process.scheduler.policy")?
+    {
+        let asked = format!("`{policy}` comes before everything on the host");
+        document.refuse("process.scheduler.policy", asked, &held.profile, hint);
+    }
+    if document.text("process.ioPriority.class")? == Some("IOPRIO_CLASS_RT") {
+        let asked = "`IOPRIO_CLASS_RT` comes before everything on the host";
+        document.refuse("process.ioPriority.class", asked, &held.profile, hint);
+    }
+    Ok(())
 }
 
 /// Another user cannot be put in the engine's place: files of the image belong to the one it chose.

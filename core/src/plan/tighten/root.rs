@@ -19,6 +19,15 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()
         let asked = format!("`{propagation}` lets mounts of the container out to the host");
         document.refuse("linux.rootfsPropagation", asked, &bounds.held.profile, "use `private` or `slave`");
     }
+    if document.get("linux.intelRdt.closID").is_some() {
+        let asked = "it joins a class of service that others share";
+        document.refuse(
+            "linux.intelRdt.closID",
+            asked,
+            &bounds.held.profile,
+            "leave it out: the container gets its own",
+        );
+    }
     sysctls(document, bounds)
 }
 

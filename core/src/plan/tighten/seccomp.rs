@@ -11,8 +11,10 @@ use crate::plan::bounds::Bounds;
 
 const FIELD: &str = "linux.seccomp";
 const ALLOW: &str = "SCMP_ACT_ALLOW";
-/// Actions that let the call through.
-const LETS: [&str; 2] = [ALLOW, "SCMP_ACT_LOG"];
+/// Actions by which a call can be made: a tracer or an agent of the engine's may let through what it is told of.
+const LETS: [&str; 4] = [ALLOW, "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY"];
+/// A flag that takes a protection away, seccomp(2).
+const SPECULATION: &str = "SECCOMP_FILTER_FLAG_SPEC_ALLOW";
 
 pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
     let Some(bound) = &bounds.seccomp else { return Ok(()) };
@@ -38,6 +40,20 @@ impl Rule {
     fn lets(&self) -> bool {
         LETS.contains(&self.action.as_str())
     }
+
+    /// This rule under other conditions.
+    fn under(&self, conditions: &[Value]) -> Self {
+        let mut rule = Self { conditions: conditions.to_vec(), ..self.clone() };
+        rule.source.insert("args".to_owned(), conditions.into());
+        rule
+    }
+
+    /// This rule with another action.
+    fn doing(&self, action: &str) -> Self {
+        let mut rule = Self { action: action.to_owned(), ..self.clone() };
+        rule.source.insert("action".to_owned(), action.into());
+        rule
+    }
 }
 
 pub(super) fn intersection(profile: &Value, engine: &Value) -> Result<Value> {
@@ -45,7 +61,10 @@ pub(super) fn intersection(profile: &Value, engine: &Value) -> Result<Value> {
     let lets = |filter| LETS.contains(&action(filter, "defaultAction").unwrap_or(ALLOW));
     let kept = match (lets(profile), lets(engine)) {
         (false, false) => with_denials(&ours, theirs.iter().flat_map(|rule| within(rule, &ours)).collect()),
-        (false, true) => with_denials(&ours, what_is_not_denied(&ours, &theirs)),
+        (false, true) => {
+            let default = action(engine, "defaultAction").unwrap_or(ALLOW);
+            with_denials(&ours, what_is_not_denied(&ours, &theirs, default))
+        }
         (true, _) => without_the_denied(&ours, theirs),
     };
     let mut result = engine.as_object().cloned().unwrap_or_default();
@@ -60,17 +79,21 @@ pub(super) fn intersection(profile: &Value, engine: &Value) -> Result<Value> {
     if let Some(architectures) = profile.get("architectures") {
         result.insert("architectures".to_owned(), architectures_of_both(architectures, engine));
     }
+    if let Some(Value::Array(flags)) = result.get_mut("flags") {
+        flags.retain(|flag| flag != SPECULATION);
+    }
     result.insert("syscalls".to_owned(), kept.into_iter().map(|rule| Value::Object(rule.source)).collect());
     Ok(Value::Object(result))
 }
 
 /// The engine's filter says what is denied: all that it does not speak of is allowed as far as the profile allows it. A
 /// call that is denied under conditions would have to be allowed under their contrary: it is denied.
-fn what_is_not_denied(ours: &[Rule], theirs: &[Rule]) -> Vec<Rule> {
+fn what_is_not_denied(ours: &[Rule], theirs: &[Rule], default: &str) -> Vec<Rule> {
     let speaks = |rules: &[Rule], name: &str| rules.iter().any(|rule| rule.name == name);
     let kept = theirs.iter().flat_map(|rule| within(rule, ours));
     let kept = kept.filter(|rule| rule.lets() || !speaks(ours, &rule.name));
-    kept.chain(ours.iter().filter(|rule| rule.lets() && !speaks(theirs, &rule.name)).cloned()).collect()
+    let unspoken = ours.iter().filter(|rule| rule.lets() && !speaks(theirs, &rule.name));
+    kept.chain(unspoken.map(|rule| rule.doing(default))).collect()
 }
 
 /// A denial of the profile's own has an error number that programs rely on (ENOSYS for clone3).
@@ -85,13 +108,13 @@ fn with_denials(ours: &[Rule], mut kept: Vec<Rule>) -> Vec<Rule> {
 fn without_the_denied(ours: &[Rule], theirs: Vec<Rule>) -> Vec<Rule> {
     let denied: Vec<&Rule> = ours.iter().filter(|rule| !rule.lets()).collect();
     let is_denied = |name: &str| denied.iter().any(|rule| rule.name == name);
-    let kept = theirs.into_iter().filter(|rule| !is_denied(&rule.name));
+    let kept = theirs.into_iter().filter(|rule| !rule.lets() || !is_denied(&rule.name));
     kept.chain(denied.iter().map(|rule| (*rule).clone())).collect()
 }
 
 /// What remains of an engine's rule.
 fn within(rule: &Rule, ours: &[Rule]) -> Vec<Rule> {
-    // A rule that denies, kills or notifies gives nothing.
+    // A rule that denies or kills gives nothing.
     if !rule.lets() {
         return vec![rule.clone()];
     }
@@ -103,7 +126,10 @@ fn within(rule: &Rule, ours: &[Rule]) -> Vec<Rule> {
         return vec![rule.clone()];
     }
     // Every condition of the engine's stands in these too: they allow less than it.
-    same.into_iter().filter(|known| contains(rule, known)).cloned().collect()
+    same.into_iter()
+        .filter(|known| contains(rule, known))
+        .map(|known| rule.under(&known.conditions))
+        .collect()
 }
 
 fn architectures_of_both(profile: &Value, engine: &Value) -> Value {
@@ -130,10 +156,26 @@ fn rules(filter: &Value) -> Result<Vec<Rule>> {
             let name = name.as_str().ok_or_else(|| wrong("names"))?.to_owned();
             let mut source = source.clone();
             source.insert("names".to_owned(), json!([name]));
-            rules.push(Rule { name, action: action.clone(), conditions: conditions.clone(), source });
+            let rule = Rule { name, action: action.clone(), conditions: Vec::new(), source };
+            rules.extend(alternatives(&conditions).iter().map(|conditions| rule.under(conditions)));
         }
     }
     Ok(rules)
+}
+
+/// Conditions hold together, but two on one argument are alternatives, as for libseccomp's users (runc and others): the entry
+/// then stands for one rule for each condition.
+fn alternatives(conditions: &[Value]) -> Vec<Vec<Value>> {
+    let index = |condition: &Value| condition.get("index").and_then(Value::as_u64);
+    let repeated = conditions
+        .iter()
+        .enumerate()
+        .any(|(at, condition)| conditions[..at].iter().any(|earlier| index(earlier) == index(condition)));
+    if repeated {
+        conditions.iter().map(|condition| vec![condition.clone()]).collect()
+    } else {
+        vec![conditions.to_vec()]
+    }
 }
 
 fn action<'v>(value: &'v Value, key: &str) -> Option<&'v str> {

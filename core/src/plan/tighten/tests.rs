@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EngineFacts, Tightened};
+use super::{EngineFacts, Reach, Tightened};
 use crate::plan::{Bounds, HostFacts, resolve};
 use crate::profile::{Request, SearchPath, load};
 
@@ -35,7 +35,12 @@ fn ordinary() -> Value {
 }
 
 fn tightened(config: &mut Value, yaml: &str) -> Tightened {
-    super::config(config, &bounds(yaml), &EngineFacts::default()).unwrap()
+    super::config(config, &bounds(yaml), &facts(Reach::Files)).unwrap()
+}
+
+/// Facts in which the sources of all mounts lead to the same.
+fn facts(reach: Reach) -> EngineFacts {
+    EngineFacts { own_namespaces: Vec::new(), sources: (0..9).map(|mount| (mount, reach)).collect() }
 }
 
 /// The ordinary container with one field changed, under a profile.
@@ -191,11 +196,13 @@ fn mounts_get_the_flags_that_the_profile_promises() {
     let mount = |kind: &str, destination: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": "x", "options": options});
     let asked = json!([
         mount("bind", "/data", &["rbind", "suid", "dev", "rw"]),
+        mount("bind", "/one", &["bind"]),
         mount("tmpfs", "/dev", &["mode=755"]),
         mount("sysfs", "/sys", &["rw", "nosuid"]),
     ]);
     let expected = json!([
-        mount("bind", "/data", &["rbind", "rw", "nosuid", "nodev"]),
+        mount("bind", "/data", &["rbind", "rw", "rnosuid", "rnodev"]),
+        mount("bind", "/one", &["bind", "nosuid", "nodev"]),
         mount("tmpfs", "/dev", &["mode=755", "nosuid"]),
         mount("sysfs", "/sys", &["nosuid", "nodev", "ro"]),
     ]);
@@ -210,13 +217,77 @@ fn mounts_that_lead_out_to_the_host_are_refused() {
 }
 
 #[test]
+fn a_bind_mount_that_reaches_the_host_is_refused_by_what_its_source_leads_to() {
+    let mount = json!([{"destination": "/host", "type": "bind", "source": "/x", "options": ["rbind"]}]);
+    for reach in [Reach::Root, Reach::Kernel, Reach::Device, Reach::Engine, Reach::Unknown] {
+        let mut config = ordinary();
+        config["mounts"] = mount.clone();
+        let tightened = super::config(&mut config, &bounds(""), &facts(reach)).unwrap();
+        assert_eq!(tightened.refusals.len(), 1, "{reach:?}");
+    }
+    assert_eq!(changed("/mounts", mount, "").1.refusals, []);
+}
+
+#[test]
+fn file_systems_of_the_kernel_have_one_place_and_others_none() {
+    let new = |kind: &str, place: &str| json!([{"destination": place, "type": kind, "source": kind}]);
+    for (kind, place) in [
+        ("proc", "/proc2"),
+        ("sysfs", "/x"),
+        ("cgroup2", "/c"),
+        ("ext4", "/d"),
+        ("devtmpfs", "/dd"),
+        ("overlay", "/o"),
+    ] {
+        assert!(refused("/mounts", new(kind, place), "").contains("mounts[0]"), "{kind} {place}");
+    }
+    for (kind, place) in [
+        ("proc", "/proc"),
+        ("sysfs", "/sys"),
+        ("cgroup", "/sys/fs/cgroup"),
+        ("tmpfs", "/t"),
+        ("mqueue", "/dev/mqueue"),
+    ] {
+        assert_eq!(changed("/mounts", new(kind, place), "").1.refusals, [], "{kind} {place}");
+    }
+}
+
+#[test]
+fn nothing_undoes_or_goes_round_a_forced_flag() {
+    let remount = json!([{"destination": "/sys", "type": "none", "options": ["remount", "rw"]}]);
+    assert!(refused("/mounts", remount, "").contains("remount"));
+    let around = json!([{"destination": "/dev/../data", "type": "tmpfs", "source": "tmpfs"}]);
+    assert!(refused("/mounts", around, "").contains(".."));
+}
+
+#[test]
+fn real_time_and_shared_classes_are_refused() {
+    for (pointer, asked) in [
+        ("/process/scheduler", json!({"policy": "SCHED_FIFO", "priority": 1})),
+        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_RT", "priority": 0})),
+        ("/linux/intelRdt", json!({"closID": "guaranteed"})),
+    ] {
+        assert!(refused(pointer, asked, "").contains(&pointer[1..].replace('/', ".")), "{pointer}");
+    }
+    assert_eq!(changed("/process/scheduler", json!({"policy": "SCHED_BATCH"}), "").1.refusals, []);
+}
+
+#[test]
+fn network_devices_of_the_host_are_refused_unless_its_network_is_allowed() {
+    let devices = json!({"eth0": {}});
+    assert!(refused("/linux/netDevices", devices.clone(), "").contains("linux.netDevices"));
+    becomes("linux.netDevices", devices.clone(), "network: {mode: host, allowHost: true}\n", &devices);
+}
+
+#[test]
 fn the_hosts_namespaces_are_refused_whether_unnamed_or_by_path() {
     for kind in ["pid", "ipc", "uts", "mount"] {
         let mut list = ordinary()["linux"]["namespaces"].as_array().unwrap().clone();
         list.retain(|entry| entry["type"] != kind);
         assert!(refused("/linux/namespaces", json!(list), "").contains(kind), "{kind}");
         list.push(json!({"type": kind, "path": "/proc/1/ns/x"}));
-        let (mut config, facts) = (ordinary(), EngineFacts { own_namespaces: vec!["/proc/1/ns/x".into()] });
+        let (mut config, facts) =
+            (ordinary(), EngineFacts { own_namespaces: vec!["/proc/1/ns/x".into()], ..facts(Reach::Files) });
         config["linux"]["namespaces"] = json!(list);
         assert_eq!(super::config(&mut config, &bounds(""), &facts).unwrap().refusals.len(), 1, "{kind}");
     }
@@ -244,8 +315,12 @@ fn the_engines_network_is_kept_unless_the_profile_refuses_it() {
 #[test]
 fn a_profile_with_a_user_namespace_wants_one_of_the_engine() {
     let yaml = "namespaces: {user: {uidMap: [{container: 0, host: 100000, size: 65536}], gidMap: [{container: 0, host: 100000, size: 65536}]}}\n";
-    let namespaces = ordinary()["linux"]["namespaces"].clone();
-    assert!(refused("/linux/namespaces", namespaces, yaml).contains("user namespace"));
+    let mut namespaces = ordinary()["linux"]["namespaces"].clone();
+    assert!(refused("/linux/namespaces", namespaces.clone(), yaml).contains("user namespace"));
+    namespaces.as_array_mut().unwrap().push(json!({"type": "user"}));
+    let linux = |host: u64| json!({"namespaces": namespaces, "uidMappings": [{"containerID": 0, "hostID": host, "size": 1}]});
+    assert!(refused("/linux", linux(0), yaml).contains("linux.uidMappings"));
+    assert_eq!(changed("/linux", linux(100_000), yaml).1.refusals, []);
 }
 
 #[test]
@@ -362,6 +437,38 @@ mod filter {
             both(&ours, "SCMP_ACT_ERRNO", &theirs),
             [rule("clone3", "ERRNO", &none), rule("read", "ALLOW", &none)]
         );
+    }
+
+    #[test]
+    fn what_a_tracer_or_an_agent_could_let_through_is_allowed_only_where_the_profile_allows_it() {
+        let none = json!([]);
+        for action in ["SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY"] {
+            let asked = |name: &str| json!({"names": [name], "action": action, "args": []});
+            let kept = both(&[allow(&["read"], &none)], "SCMP_ACT_ERRNO", &[asked("unshare"), asked("read")]);
+            assert_eq!(kept, [rule("read", &action.replace("SCMP_ACT_", ""), &none)]);
+            let unspoken = both(&[allow(&["read"], &none)], action, &[]);
+            assert_eq!(unspoken, [rule("read", &action.replace("SCMP_ACT_", ""), &none)]);
+        }
+    }
+
+    #[test]
+    fn two_conditions_on_one_argument_are_alternatives() {
+        let condition = |value: u64| json!({"index": 0, "value": value, "op": "SCMP_CMP_EQ"});
+        let ours = [allow(&["personality"], &json!([condition(8)]))];
+        let theirs = [allow(&["personality"], &json!([condition(8), condition(9)]))];
+        assert_eq!(
+            both(&ours, "SCMP_ACT_ERRNO", &theirs),
+            [rule("personality", "ALLOW", &json!([condition(8)]))]
+        );
+    }
+
+    #[test]
+    fn an_engines_own_denial_stays_under_a_profile_that_lists_what_is_denied() {
+        let (none, one) = (json!([]), json!([{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]));
+        let ours = filter("SCMP_ACT_ALLOW", &[deny(&["clone"], &one)]);
+        let theirs = filter("SCMP_ACT_ALLOW", &[deny(&["clone"], &none)]);
+        let result = super::super::seccomp::intersection(&ours, &theirs).unwrap();
+        assert!(result["syscalls"].as_array().unwrap().iter().any(|rule| rule["args"] == none), "{result}");
     }
 
     #[test]

@@ -216,3 +216,44 @@ fn an_exec_as_root_is_refused_where_the_profile_names_another_user() {
     container.verb("delete").arg("--force").output().assert_success();
     host.assert_no_leak();
 }
+
+#[test]
+fn no_mount_brings_the_host_in() {
+    let host = Host::enter();
+    let profile = host.profile("configs/dev.yaml", TIGHT);
+    let plain = loose(&host, "ls /host");
+    let link = host.path("link");
+    std::os::unix::fs::symlink("/", &link).unwrap();
+    let bind = |source: &Path| json!([{"destination": "/host", "type": "bind", "source": source, "options": ["rbind"]}]);
+    for mounts in [
+        bind(Path::new("/")),
+        bind(&link),
+        bind(Path::new("/proc")),
+        bind(Path::new("/sys/fs/cgroup")),
+        json!([{"destination": "/proc2", "type": "proc", "source": "proc"}]),
+        json!([{"destination": "/dd", "type": "devtmpfs", "source": "devtmpfs"}]),
+    ] {
+        let bundle = plain.clone().set("/mounts", mounts.clone()).write();
+        let refused = run(&host, &bundle).profile(&profile).output().assert_code(125);
+        assert!(refused.stderr.contains("mounts[0]"), "{mounts}: {refused}");
+    }
+    host.assert_no_leak();
+}
+
+#[test]
+fn a_volume_works_and_its_submounts_get_its_flags() {
+    let host = Host::enter();
+    let profile = host.profile("configs/dev.yaml", TIGHT);
+    let volume = crate::open_directory(&host, "volume");
+    fs::create_dir(volume.join("below")).unwrap();
+    let script = "echo kept > /volume/file; grep ' /volume' /proc/self/mountinfo | cut -d' ' -f5,6";
+    let bundle = loose(&host, script).bind(&volume, "/volume").write();
+    let mount = format!("mount -t tmpfs tmpfs {}/below && exec \"$@\"", volume.display());
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &mount, "sh"];
+    let output = run(&host, &bundle).profile(profile).through(wrapper).output().assert_success();
+    assert_eq!(fs::read_to_string(volume.join("file")).unwrap(), "kept\n");
+    let lines: Vec<_> = output.text().lines().collect();
+    assert_eq!(lines.len(), 2, "{output}");
+    assert!(lines.iter().all(|line| line.contains("nosuid") && line.contains("nodev")), "{output}");
+    host.assert_no_leak();
+}
