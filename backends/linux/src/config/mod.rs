@@ -168,13 +168,13 @@ impl Configuration {
     }
 }
 
-/// Parses a path of the container.
+/// Parses a path of the container. Without `..`: its text decides which checks it gets.
 fn in_root(field: &str, path: impl AsRef<std::ffi::OsStr>) -> Result<InRootPath> {
     let text = path.as_ref();
     if !std::path::Path::new(text).is_absolute() {
         return Err(invalid(field, format!("{} is not an absolute path", text.display())));
     }
-    InRootPath::new(text).map_err(|error| invalid(field, error))
+    InRootPath::new(text).map(InRootPath::cleaned).map_err(|error| invalid(field, error))
 }
 
 /// A path of the host, absolute or relative to the bundle.

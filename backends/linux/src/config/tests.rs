@@ -55,6 +55,13 @@ fn each_error_names_its_field() {
         ("/linux/resources", json!({"unified": {"../x.y": "1"}}), "linux.resources.unified"),
         ("/linux/resources", json!({"unified": {"cgroup.procs": "1"}}), "linux.resources.unified"),
         ("/mounts", json!([{"destination": "/", "type": "tmpfs"}]), "mounts[0].destination"),
+        ("/mounts", json!([{"destination": "/data/..", "type": "tmpfs"}]), "mounts[0].destination"),
+        ("/mounts", json!([{"destination": "/dev/../proc", "type": "tmpfs"}]), "mounts[0].destination"),
+        (
+            "/linux/devices",
+            json!([{"path": "/dev/..", "type": "c", "major": 1, "minor": 3}]),
+            "linux.devices[0].path",
+        ),
         ("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices"),
         ("/hooks", json!({"prestart": [{"path": "true"}]}), "hooks.prestart[0].path"),
         (
@@ -234,6 +241,8 @@ fn device_rules_decide_what_mounts_add() {
     assert_eq!(of(json!([]), json!({"destination": "/dev/pts", "type": "devpts"})), Devices::AsSaid);
     assert_eq!(of(usual.clone(), bind("/data")), Devices::SourceOnly);
     assert_eq!(of(usual.clone(), bind("/dev")), Devices::AsSaid);
+    assert_eq!(of(usual.clone(), bind("/dev/../data")), Devices::SourceOnly);
+    assert_eq!(of(usual.clone(), bind("/data/../dev")), Devices::AsSaid);
     assert_eq!(of(usual, tmpfs()), Devices::No);
     for grant in
         [rule(true, "c", 10, 229, "rw"), rule(true, "b", 1, 3, "r"), json!({"allow": true, "access": "rwm"})]

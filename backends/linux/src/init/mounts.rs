@@ -227,22 +227,28 @@ pub(super) fn directory(root: Root<'_>, target: &InRootPath) -> Result<OwnedFd> 
     Ok(place)
 }
 
-/// Magic numbers of the kernel's own file systems, statfs(2).
-const KERNEL_FILE_SYSTEMS: [i64; 5] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x1cd1];
+/// Where the kernel's own file systems belong, by their magic numbers (statfs(2)).
+const KERNEL_FILE_SYSTEMS: [(i64, &[u8]); 5] = [
+    (0x9fa0, b"proc"),
+    (0x6265_6572, b"sys"),
+    (0x0027_e0eb, b"sys"),
+    (0x6367_7270, b"sys"),
+    (0x1cd1, b"dev"),
+];
 
 /// A link of the image must not lead a mount onto `/proc`, `/sys` or `/dev`, where it would lie to whoever looks there
-/// (CVE-2019-16884): only a configuration that names such a place itself may mount there.
+/// (CVE-2019-16884): only a configuration that names the very directory may mount there.
 fn refuse_redirection(root: Root<'_>, target: &InRootPath, place: BorrowedFd<'_>) -> Result<()> {
-    let named =
-        target.components().first().is_some_and(|name| matches!(name.as_bytes(), b"dev" | b"proc" | b"sys"));
-    if named {
-        return Ok(());
-    }
     let kind = rustix::fs::fstatfs(place).or_fail("look at the place for a mount", target)?.f_type;
-    if KERNEL_FILE_SYSTEMS.contains(&kind) || is_on_dev(root, place) {
-        return Err(root::hostile(target, "a link in the image leads it onto a kernel file system"));
+    let known = KERNEL_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind).map(|(_, home)| *home);
+    let home = known.or_else(|| is_on_dev(root, place).then_some(b"dev".as_slice()));
+    let named = target.components().first().map(CString::as_bytes);
+    match home {
+        Some(home) if named != Some(home) => {
+            Err(root::hostile(target, "a link in the image leads it onto a kernel file system"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn is_on_dev(root: Root<'_>, place: BorrowedFd<'_>) -> bool {

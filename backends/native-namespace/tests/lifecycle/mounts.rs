@@ -350,12 +350,36 @@ fn nothing_false_is_mounted_on_proc() {
         let error =
             refused(json!({"destination": "/proc/self/attr", "type": "bind", "source": "/proc/self/sched"}));
         assert!(error.contains("lies inside of /proc"), "{error}");
+        for around in ["/dev/../proc", "/../proc", "proc/.", "/sys/./../dev/../proc/"] {
+            let error = refused(json!({"destination": around, "type": "tmpfs"}));
+            assert!(error.contains("mounts[7].destination: only a procfs"), "{around}: {error}");
+        }
         let error = refused(json!({"destination": "/tmp/../proc/1/attr", "type": "tmpfs"}));
-        assert!(error.contains("leads it onto a kernel file system"), "{error}");
+        assert!(error.contains("/proc/1/attr lies inside of /proc"), "{error}");
         let emulated = Bundle::new("cat /proc/uptime; readlink /proc/1/root");
         let file = emulated.directory.join("uptime");
         fs::write(&file, "42\n").unwrap();
         assert_eq!(emulated.push("/mounts", bind("/proc/uptime", &file, &["bind"])).run().output(), "42\n/");
+    });
+}
+
+/// Naming one kernel directory is no leave to reach another by a link of the image.
+#[test]
+fn a_link_leads_from_no_kernel_directory_to_another() {
+    alone(|| {
+        for (link, leads_to) in [("sys/away", "/proc"), ("sys/away", "/dev/pts"), ("sys/away", "/dev")] {
+            let bundle = Bundle::new("");
+            let mounts = bundle.config["mounts"].as_array().unwrap().iter();
+            let without_sys: Vec<_> =
+                mounts.filter(|mount| mount["destination"] != "/sys").cloned().collect();
+            fs::create_dir_all(bundle.rootfs().join("sys")).unwrap();
+            symlink(leads_to, bundle.rootfs().join(link)).unwrap();
+            let bundle = bundle
+                .set("/mounts", json!(without_sys))
+                .push("/mounts", json!({"destination": format!("/{link}"), "type": "tmpfs"}));
+            let error = bundle.refused().to_string();
+            assert!(error.contains("leads it onto a kernel file system"), "{leads_to}: {error}");
+        }
     });
 }
 

@@ -60,6 +60,23 @@ impl InRootPath {
         Self(Vec::new())
     }
 
+    /// This path without `..`, read as text: what stands before each is dropped, and above the root is the root.
+    ///
+    /// For paths that are judged by their text before anything is opened: `/dev/../proc` is `/proc` to whoever judges, as it
+    /// is to the kernel.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        let mut names = Vec::with_capacity(self.0.len());
+        for name in self.0 {
+            if name.as_bytes() == b".." {
+                names.pop();
+            } else {
+                names.push(name);
+            }
+        }
+        Self(names)
+    }
+
     /// The components, in order.
     pub fn components(&self) -> &[CString] {
         &self.0

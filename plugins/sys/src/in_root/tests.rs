@@ -286,3 +286,17 @@ fn attack(tree: &Tree, fd: &OwnedFd, resolver: Resolver) -> usize {
         1
     })
 }
+
+#[test]
+fn a_cleaned_path_names_the_place_without_parents() {
+    let cases = [
+        ("/dev/../proc", "/proc"),
+        ("/../../proc/./", "/proc"),
+        ("a/b/../../../c", "/c"),
+        ("/a/..", "/"),
+        ("/a/...", "/a/..."),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(InRootPath::new(text).unwrap().cleaned().to_string(), expected, "{text}");
+    }
+}

@@ -279,10 +279,11 @@ fn mount(
     Ok(Mount { index, target, content, own, tree, devices, propagation })
 }
 
-/// "It MAY be a relative path, in which case it MUST be interpreted as relative to `/`" (config.md, "Mounts").
+/// "It MAY be a relative path, in which case it MUST be interpreted as relative to `/`" (config.md, "Mounts"). What is
+/// checked of it is its text, and so it has no `..` (CVE-2019-16884).
 fn target(index: usize, text: &str, warnings: &mut Vec<String>) -> Result<InRootPath> {
     let field = format!("mounts[{index}].destination");
-    let target = InRootPath::new(text).map_err(|error| invalid(&field, error))?;
+    let target = InRootPath::new(text).map_err(|error| invalid(&field, error))?.cleaned();
     if !text.starts_with('/') {
         warnings.push(format!("config.json: {field}: `{text}` is not absolute: it is taken as `{target}`"));
     }
