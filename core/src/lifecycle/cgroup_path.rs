@@ -64,7 +64,14 @@ fn directory(wanted: Option<&str>, id: &ContainerId) -> Result<PathBuf> {
         }
     }
     // The group of the whole host is nobody's container.
-    if path.file_name().is_none() { Err(invalid(wanted, "it names no group")) } else { Ok(path) }
+    if path.file_name().is_none() {
+        return Err(invalid(wanted, "it names no group"));
+    }
+    // Below it others are made at any time, and would go with this one.
+    if path == Path::new("/").join(ALL) {
+        return Err(invalid(wanted, "it is the group above those of `nucleus run`"));
+    }
+    Ok(path)
 }
 
 /// `slice:prefix:name` is the scope `prefix-name.scope` of that slice.
@@ -121,6 +128,11 @@ fn is_at(directory: &Path, place: &Path) -> bool {
         }
         _ => false,
     }
+}
+
+/// The place of a directory of a hierarchy, if it is the container's and was chosen by us.
+pub(super) fn own(directory: &Path, id: &ContainerId) -> Option<PathBuf> {
+    is_ours(directory, id).then(|| Path::new("/").join(ALL).join(directory.file_name().unwrap_or_default()))
 }
 
 fn is_ours(directory: &Path, id: &ContainerId) -> bool {
@@ -183,7 +195,7 @@ mod tests {
         assert_eq!(path("/pod/web"), Ok("/pod/web".into()));
         assert_eq!(path("pod/./web/"), Ok("/pod/web".into()));
         assert_eq!(path(""), Ok("/web".into()));
-        for wrong in ["/", ".", "/pod/..", "../web"] {
+        for wrong in ["/", ".", "/pod/..", "../web", "nucleus", "/nucleus/"] {
             assert_eq!(path(wrong).unwrap_err().code, ErrorCode::ConfigInvalid, "{wrong}");
         }
     }

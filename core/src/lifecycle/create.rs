@@ -25,8 +25,14 @@ pub fn create(
 ) -> Result<()> {
     root.ensure()?;
     let mut taken = take_id(id, root, registry)?;
-    let making =
-        Making { source, taken: &mut taken, extra: &handles.extra, supervision: Supervision::Nobody, warn };
+    let making = Making {
+        source,
+        taken: &mut taken,
+        root,
+        extra: &handles.extra,
+        supervision: Supervision::Nobody,
+        warn,
+    };
     match making.make().and_then(|made| handles.hand_out(&made)) {
         Ok(()) => {
             taken.leave(root);

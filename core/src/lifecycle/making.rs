@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{
-    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Effect, Error, ErrorCode, ExitStatus,
-    Ledger, Process, Reply, Result, SCHEMA, SandboxRequest, WaitRequest,
+    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode, ExitStatus, Process,
+    Reply, Result, SCHEMA, SandboxRequest, WaitRequest,
 };
 
 use rustix::stdio::{stderr, stdin, stdout};
 
 use super::container::{ContainerDirectory, Taken};
 use super::gc;
+use super::places;
 use super::process;
 use super::record::{RECORD_SCHEMA, Record, Supervision};
 use super::state_root::StateRoot;
@@ -57,6 +58,7 @@ impl Made {
 pub(super) struct Making<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) taken: &'a mut Taken,
+    pub(super) root: &'a StateRoot,
     /// What the workload holds beside its standard descriptors.
     pub(super) extra: &'a [OwnedFd],
     pub(super) supervision: Supervision,
@@ -69,7 +71,9 @@ impl Making<'_> {
         let directory = &self.taken.directory;
         let workload = self.source.workload(directory.id(), &directory.bundle())?;
         make_backend_directory(directory)?;
-        note_place(&mut self.taken.ledger, &workload.cgroup)?;
+        if let Place::Engines(placement) = &workload.cgroup {
+            places::occupy(self.root, directory.id(), &mut self.taken.ledger, &placement.path)?;
+        }
         let (gate, pid) = self.sandbox(&workload)?;
         // Written while the backend builds the container, which takes longer.
         let mut record = self.record(&workload, pid);
@@ -177,19 +181,6 @@ fn make_backend_directory(directory: &ContainerDirectory) -> Result<()> {
     std::fs::create_dir(&path).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "make the backend's directory").on(path.display()).because(error)
     })
-}
-
-fn note_place(ledger: &mut Ledger, place: &Place) -> Result<()> {
-    match place {
-        Place::Ours(_) => Ok(()),
-        Place::Engines(placement) => {
-            ledger.record(&Effect::CgroupPlace { path: placement.path.clone() }).map_err(|error| {
-                Error::new(ErrorCode::SystemCall, "write the ledger")
-                    .on(placement.path.display())
-                    .because(error)
-            })
-        }
-    }
 }
 
 /// Takes an id. What a crash left under it is removed first; what is still somebody's is not touched.

@@ -21,6 +21,7 @@ pub mod notify;
 mod operation;
 mod owners;
 mod pause;
+mod places;
 mod planned;
 mod process;
 mod processes;

@@ -46,8 +46,14 @@ pub fn run(
     let foreground = Foreground::begin()?;
     root.ensure()?;
     let mut taken = take_id(id, root, registry)?;
-    let making =
-        Making { source, taken: &mut taken, extra: &handles.extra, supervision: Supervision::Owner, warn };
+    let making = Making {
+        source,
+        taken: &mut taken,
+        root,
+        extra: &handles.extra,
+        supervision: Supervision::Owner,
+        warn,
+    };
     let client = source.client();
     let result = making.make().and_then(|made| {
         handles.write_pid_file(made.pid)?;

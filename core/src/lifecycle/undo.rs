@@ -53,7 +53,7 @@ pub(super) fn undo(
 }
 
 // After another boot no process, cgroup or mount of the ledger can exist, and its numbers mean others.
-fn is_of_another_boot(effects: &[Effect]) -> bool {
+pub(super) fn is_of_another_boot(effects: &[Effect]) -> bool {
     match (effects.first(), process::boot_id()) {
         (Some(Effect::Container { boot, .. }), Ok(now)) => boot != now,
         _ => false,

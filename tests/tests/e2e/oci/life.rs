@@ -3,7 +3,7 @@
 use std::fs;
 
 use nucleus_tests::{Bundle, Container, Host};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::open_directory;
 
@@ -16,6 +16,32 @@ fn waiting(host: &Host) -> Bundle {
         .bind(&shared, "/shared")
         .set("/annotations/org.example", "yes")
         .write()
+}
+
+/// A group is removed with all that is below it.
+#[test]
+fn no_container_comes_above_or_below_another() {
+    let host = Host::enter();
+    let sleeping = |name: &str, place: Value| {
+        Bundle::new(&host, name, &["sleep", "60"]).set("/linux/cgroupsPath", place).write()
+    };
+    let first = Container::create(&host, &sleeping("first", Value::Null));
+    first.start();
+    for (name, place) in [("same", format!("/{}", first.id)), ("below", format!("{}/b", first.id))] {
+        let refused = Container::fresh(&host).creating(&sleeping(name, json!(place))).output().assert_code(1);
+        for word in ["linux.cgroupsPath", &first.id] {
+            assert!(refused.stderr.contains(word), "{word}: {refused}");
+        }
+    }
+    let beside = Container::create(&host, &sleeping("beside", Value::Null));
+    beside.start();
+    beside.delete_by_force();
+    assert_eq!(first.status(), "running");
+    let place = json!(first.id);
+    first.delete_by_force();
+    // Nobody is there any more.
+    Container::create(&host, &sleeping("later", place)).delete();
+    host.assert_no_leak();
 }
 
 #[test]
