@@ -166,7 +166,6 @@ fn clone_failed(error: &std::io::Error, namespaces: NamespaceSet) -> Error {
 
 /// Does what only the parent can do for the child.
 fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &Socket) -> Result<Process> {
-    scheduling::schedule(Some(child.pid), &configuration.process)?;
     if configuration.namespaces.foreign_user() {
         rights::raise_limits(Some(child.pid), &configuration.process)?;
     }
@@ -189,6 +188,11 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
             doors.push(made.door()?);
         }
     }
+    // Only inside does the kernel say no to the policy itself: outside it would be given, and the way in barred (EINVAL).
+    if configuration.process.schedule.is_some() {
+        doors.iter().try_for_each(|door| cgroups::put(door.as_fd(), child.pid))?;
+    }
+    scheduling::schedule(Some(child.pid), &configuration.process)?;
     if !doors.is_empty() {
         gate::tell(gate, Word::Enter, &doors.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use nucleus_sys::{Mode, OFlags};
+use nucleus_sys::{Mode, OFlags, Pid};
 use rustix::io::Errno;
 
 use super::layout::Hierarchy;
@@ -285,6 +285,12 @@ impl Made {
 /// `cgroup_procs_write_start`), and takes 30 µs. Who opened the file needs the permission, not who writes.
 pub(crate) fn enter(door: BorrowedFd<'_>) -> Result<()> {
     rustix::io::write(door, b"0").map(drop).or_fail("enter the container's cgroup", "tasks")
+}
+
+/// Puts another process's only thread there: as slow as [`enter`] is fast.
+pub(crate) fn put(door: BorrowedFd<'_>, process: Pid) -> Result<()> {
+    let id = process.as_raw_nonzero().to_string();
+    rustix::io::write(door, id.as_bytes()).map(drop).or_fail("enter the container's cgroup", "tasks")
 }
 
 /// Files of cgroupfs take one value with one write(2).

@@ -30,7 +30,7 @@ pub(crate) use change::change;
 pub(crate) use delegation::{delegate, owner};
 pub(crate) use entrance::{Entrance, unified_of};
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
-pub(crate) use group::{Group, Made, Version, enter};
+pub(crate) use group::{Group, Made, Version, enter, put};
 pub(crate) use late::{add as add_late, possible as possible_later};
 pub(crate) use layout::Layout;
 pub(crate) use members::{kill_all, kill_at_once, open_members, pids};

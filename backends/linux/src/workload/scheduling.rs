@@ -4,19 +4,24 @@ use std::io;
 
 use nucleus_abi::{Error, Result};
 use nucleus_sys::Pid;
-use nucleus_sys::scheduling::{self, CpuSet};
+use nucleus_sys::scheduling::{self, CpuSet, Policy};
 
 use crate::config::Process;
 use crate::fault::{system, unsupported};
 
-/// Schedules a process (`None`: the caller) as wanted.
+/// Schedules a process (`None`: the caller) as wanted. It must be in its groups: in cgroup v1 they say who may have real
+/// time.
 pub(crate) fn schedule(process: Option<Pid>, wanted: &Process) -> Result<()> {
     if let Some(schedule) = &wanted.schedule {
         scheduling::set_schedule(process, schedule).map_err(|error| {
-            refused("process.scheduler", &error).hint(
-                "real time and deadlines take CAP_SYS_NICE; in a cpu group of cgroup v1 also \
-                 `linux.resources.cpu.realtimeRuntime`",
-            )
+            refused("process.scheduler", &error).hint(match schedule.policy {
+                // sched(7), "CFS/real-time group scheduling" with CONFIG_RT_GROUP_SCHED: EPERM.
+                Policy::Fifo | Policy::RoundRobin => {
+                    "real time takes CAP_SYS_NICE; a new cpu group of cgroup v1 has no time for it either \
+                     (cpu.rt_runtime_us is 0): give it some by `linux.resources.cpu.realtimeRuntime`"
+                }
+                _ => "deadlines and a lower nice value take CAP_SYS_NICE",
+            })
         })?;
     }
     if let Some(wanted) = &wanted.io_priority {

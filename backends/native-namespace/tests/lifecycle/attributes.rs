@@ -66,6 +66,29 @@ fn real_time_and_deadlines_are_set_and_can_end_with_the_first_fork() {
     });
 }
 
+/// Where a cpu group of cgroup v1 keeps real time of its own, a new one has none.
+#[test]
+fn real_time_without_time_for_it_is_told_with_the_way_out() {
+    alone(|| {
+        if !std::path::Path::new("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists() {
+            eprintln!("skipped: no cpu group of cgroup v1 with time for real time (CONFIG_RT_GROUP_SCHED)");
+            return;
+        }
+        let fifo = json!({"policy": "SCHED_FIFO", "priority": 5});
+        let limited = |bundle: Bundle| bundle.set("/linux/resources", json!({"cpu": {"shares": 512}}));
+        let first = limited(Bundle::new("true")).set("/process/scheduler", fifo.clone()).refused();
+        let bundle = limited(Bundle::idle());
+        let _running = bundle.running();
+        let mut wanted = process(&bundle, "true");
+        wanted["scheduler"] = fifo;
+        let executed = execute(&bundle, &wanted).err().expect("it is refused");
+        for error in [first, executed] {
+            assert_eq!(error.subject.as_deref(), Some("config.json: process.scheduler"), "{error}");
+            assert!(error.hint.unwrap().contains("linux.resources.cpu.realtimeRuntime"));
+        }
+    });
+}
+
 #[test]
 fn values_that_the_kernel_refuses_are_told_by_field() {
     alone(|| {
