@@ -4,7 +4,6 @@
 //! becomes of it when the namespace ends is the kernel's affair (config-linux.md, "Network Devices").
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
@@ -13,19 +12,25 @@ use nucleus_sys::namespace::{self, Namespace};
 use nucleus_sys::netlink::{Address, Route};
 use nucleus_sys::procfs::{ProcBase, ProcFs};
 
-use crate::config::{Namespaces, NetDevice};
+use crate::config::NetDevice;
 use crate::fault::OrFail;
+use crate::joining::Target;
 
-/// The container's network namespace, where it was not made beside it. By its path, if it is joined: the child may not
-/// have entered it yet.
-pub(crate) fn network(namespaces: &Namespaces, child: Pid) -> Result<OwnedFd> {
-    let step = "open the container's network namespace";
-    match namespaces.joined.iter().find(|joined| joined.kind == Namespace::Network) {
-        Some(joined) => File::open(&joined.path).map(OwnedFd::from).or_fail(step, joined.path.display()),
-        None => ProcFs::open()
-            .and_then(|proc| namespace::open(&proc, ProcBase::Process(child), Namespace::Network))
-            .or_fail(step, "net"),
-    }
+/// The network namespace that the configuration joins, if devices are to go there: the one that was checked when it was
+/// opened, whatever its path leads to since. The child may not have entered it yet.
+pub(crate) fn joined(devices: &[NetDevice], joins: &[Target]) -> Result<Option<OwnedFd>> {
+    let network = joins.iter().find(|target| target.kind == Namespace::Network && !devices.is_empty());
+    let copy = |target: &Target| {
+        target.file.try_clone().or_fail("duplicate a namespace's descriptor", target.path.display())
+    };
+    network.map(copy).transpose()
+}
+
+/// The network namespace in which the container was born.
+pub(crate) fn network(child: Pid) -> Result<OwnedFd> {
+    ProcFs::open()
+        .and_then(|proc| namespace::open(&proc, ProcBase::Process(child), Namespace::Network))
+        .or_fail("open the container's network namespace", "net")
 }
 
 /// Moves all of them.

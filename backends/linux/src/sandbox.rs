@@ -44,6 +44,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let callbacks = callbacks(&configuration, request);
     let class = class_of_service(&configuration, request, &mut ledger)?;
     let joins = targets::open(&configuration)?;
+    let network = net_devices::joined(&configuration.net_devices, &joins)?;
     let inside = Inside {
         configuration: &configuration,
         sources: sources::open(&configuration, &joins, request, descriptors)?,
@@ -62,7 +63,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     if let Some(scope) = scope {
         scope.start(&request.id, child.get().pid, &cgroups::settings(&groups))?;
     }
-    let process = equip(child.get(), &configuration, &groups, &outer)?;
+    let process = equip(child.get(), &configuration, &groups, network, &outer)?;
     class.map_or(Ok(()), |class| class.enter(process.pid))?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
     let record = Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later);
@@ -165,7 +166,13 @@ fn clone_failed(error: &std::io::Error, namespaces: NamespaceSet) -> Error {
 }
 
 /// Does what only the parent can do for the child.
-fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &Socket) -> Result<Process> {
+fn equip(
+    child: &Child,
+    configuration: &Configuration,
+    groups: &[Group],
+    network: Option<OwnedFd>,
+    gate: &Socket,
+) -> Result<Process> {
     if configuration.namespaces.foreign_user() {
         rights::raise_limits(Some(child.pid), &configuration.process)?;
     }
@@ -180,7 +187,7 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
         }
     }
     // The child needs the network first: what sysfs shows depends on it.
-    connect(child, configuration, gate)?;
+    connect(child, configuration, network, gate)?;
     let mut doors = Vec::new();
     for group in groups.iter().filter(|group| !group.can_be_born_in()) {
         let made = group.make()?;
@@ -200,7 +207,13 @@ fn equip(child: &Child, configuration: &Configuration, groups: &[Group], gate: &
         .or_fail("read the start time of the container's first process", child.pid.as_raw_nonzero())
 }
 
-fn connect(child: &Child, configuration: &Configuration, gate: &Socket) -> Result<()> {
+/// `joined` is the network namespace that devices go to, where it is joined.
+fn connect(
+    child: &Child,
+    configuration: &Configuration,
+    joined: Option<OwnedFd>,
+    gate: &Socket,
+) -> Result<()> {
     let namespaces = &configuration.namespaces;
     let made = aside::concerns(namespaces).then(aside::network).transpose()?;
     if let Some(network) = &made {
@@ -209,7 +222,7 @@ fn connect(child: &Child, configuration: &Configuration, gate: &Socket) -> Resul
     if configuration.net_devices.is_empty() {
         return Ok(());
     }
-    let network = made.map_or_else(|| net_devices::network(namespaces, child.pid), Ok)?;
+    let network = made.or(joined).map_or_else(|| net_devices::network(child.pid), Ok)?;
     net_devices::give(&configuration.net_devices, network.as_fd())
 }
 

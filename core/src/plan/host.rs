@@ -123,15 +123,21 @@ fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {
     joined.filter(|(kind, path)| is_own(kind, path)).map(|(kind, _)| kind).collect()
 }
 
-/// Whether a path leads to nucleus' own namespace of a kind.
+/// Whether a path leads to nucleus' own namespace of a kind, or to that of the host's first process. One that cannot be
+/// examined may be the host's, and counts as such.
 fn is_own(kind: &str, path: &Path) -> bool {
     let file = match kind {
         "mount" => "mnt",
         "network" => "net",
         other => other,
     };
-    let own = identity(Path::new("/proc/self/ns").join(file).as_path());
-    identity(path).is_some_and(|it| own == Some(it))
+    let of = |process: &str| identity(&Path::new("/proc").join(process).join("ns").join(file));
+    is_hosts(identity(path), [of("self"), of("1")])
+}
+
+/// `hosts` are nucleus' own and that of process 1, at which only who has `CAP_SYS_PTRACE` may look (`proc_pid_ns(5)`).
+fn is_hosts(found: Option<(u64, u64)>, hosts: [Option<(u64, u64)>; 2]) -> bool {
+    found.is_none_or(|it| hosts.contains(&Some(it)))
 }
 
 /// Device and inode: two names of one namespace have the same, namespaces(7).
@@ -155,4 +161,25 @@ fn block_device(path: &Path) -> Option<(u32, u32)> {
     let metadata = std::fs::metadata(path).ok()?;
     let device = metadata.rdev();
     metadata.file_type().is_block_device().then(|| (rustix::fs::major(device), rustix::fs::minor(device)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_namespaces_are_its_first_process_s_our_own_and_those_nobody_can_examine() {
+        let [own, first, other] = [Some((4, 1)), Some((4, 2)), Some((4, 3))];
+        assert!(is_hosts(own, [own, first]) && is_hosts(first, [own, first]));
+        assert!(is_hosts(None, [own, first]));
+        assert!(!is_hosts(other, [own, first]) && !is_hosts(other, [own, None]));
+    }
+
+    #[test]
+    fn a_path_is_followed_to_its_namespace() {
+        assert!(is_own("network", Path::new("/proc/self/ns/net")));
+        assert!(is_own("mount", Path::new("/proc/thread-self/ns/mnt")));
+        assert!(is_own("pid", Path::new("/proc/self/ns/no-such-namespace")));
+        assert!(!is_own("network", Path::new("/proc/self/ns/uts")));
+    }
 }
