@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use nucleus_abi::{Descriptors, Effect, Error, Ledger, Process, Reply, Result, SandboxReply, SandboxRequest};
 use nucleus_sys::Pid;
@@ -34,7 +33,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     let groups = cgroups::groups(request.cgroup.as_ref(), &configuration.limits, kill_by)?;
     let mut ledger = ledger(request, descriptors)?;
     let later = cgroups::possible_later(request.cgroup.as_ref(), &groups);
-    record_groups(&mut ledger, &groups, &later)?;
+    record_groups(&mut ledger, &groups)?;
     let gates = gate::Ends::make(request.id.as_str())?;
     let (failure, errors) = std::io::pipe().or_fail("make a pipe", request.id.as_str())?;
     let unified = make_unified(&groups)?;
@@ -105,8 +104,8 @@ fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledg
     Ok(Ledger::new(File::from(ledger.or_fail("duplicate the ledger", request.id.as_str())?)))
 }
 
-fn record_groups(ledger: &mut Ledger, groups: &[Group], later: &[PathBuf]) -> Result<()> {
-    let directories = [&cgroups::directories(groups), later].concat();
+fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
+    let directories = cgroups::directories(groups);
     if directories.is_empty() {
         return Ok(());
     }

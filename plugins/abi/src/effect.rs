@@ -32,8 +32,8 @@ pub enum Effect {
         /// Path below the root of each hierarchy, beginning with `/`.
         path: PathBuf,
     },
-    /// Cgroup directories, one for each hierarchy: those that are made now, and those that may be made later (the freezer's at the
-    /// first pause). Undone by killing what is inside and removing them; one that does not exist is no error.
+    /// Cgroup directories, one for each hierarchy. One that is made later (the freezer's at the first pause) is an effect of its
+    /// own, appended before it is made. Undone by killing what is inside and removing them; one that does not exist is no error.
     Cgroup {
         /// Absolute paths, parents before children.
         directories: Vec<PathBuf>,

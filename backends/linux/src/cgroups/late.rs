@@ -1,14 +1,14 @@
 //! A group of cgroup v1 that a container gets later: at its first pause, or for a limit that it did not have before.
 //!
-//! A container of the operator's has groups only in the hierarchies that its limits need. The ledger names the others from
-//! the beginning, so that whatever is made later is removed with the rest.
+//! A container of the operator's has groups only in the hierarchies that its limits need. The ledger names each of the others
+//! when it is about to be made, so that it is removed with the rest, and a container that never gets one pays nothing.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nucleus_abi::{CgroupPlacement, Error, ErrorCode, Hierarchies, Result};
+use nucleus_abi::{CgroupPlacement, Effect, Error, ErrorCode, Hierarchies, Ledger, Result};
 use nucleus_sys::Pid;
 use nucleus_sys::pidfd::PidFd;
 
@@ -36,10 +36,10 @@ fn directory(hierarchy: &str, place: &Path) -> PathBuf {
 }
 
 /// Makes the container's group in a hierarchy of cgroup v1 and moves all its processes there. `None` where the host has no
-/// such hierarchy, or where the ledger does not name the group.
+/// such hierarchy, or where the container cannot have the group.
 ///
 /// # Errors
-/// What the kernel reports. The ledger names the group, so that it goes with the container in any case.
+/// What the kernel reports. The ledger names the group by then, so that it goes with the container in any case.
 pub(crate) fn add(record: &mut Record, state: &Path, hierarchy: &str) -> Result<Option<PathBuf>> {
     let mount = Path::new(STANDARD).join(hierarchy);
     let Some(directory) = record.later.iter().find(|path| path.starts_with(&mount)).cloned() else {
@@ -51,12 +51,21 @@ pub(crate) fn add(record: &mut Record, state: &Path, hierarchy: &str) -> Result<
     let place = directory.strip_prefix(&mount).unwrap_or(&directory);
     let controller = Controller::ALL.into_iter().find(|controller| controller.v1_name() == hierarchy);
     let group = Group::new(Hierarchy { version: Version::V1, mount: mount.clone() }, place, controller);
+    note(state, &directory)?;
     group.make_or_open()?;
     move_all(record, &directory)?;
     record.later.retain(|path| *path != directory);
     record.cgroups.push(directory.clone());
     record.replace(state)?;
     Ok(Some(directory))
+}
+
+/// Writes the group into the container's ledger, which lies beside our own directory.
+fn note(state: &Path, directory: &Path) -> Result<()> {
+    let path = state.with_file_name("ledger");
+    let effect = Effect::Cgroup { directories: vec![directory.to_owned()] };
+    let ledger = fs::File::options().append(true).open(&path);
+    ledger.and_then(|file| Ledger::new(file).record(&effect)).or_fail("write the ledger", path.display())
 }
 
 /// A process that forks while it is moved may leave a child behind; each round moves those that the last one did not see.
