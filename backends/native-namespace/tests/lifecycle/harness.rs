@@ -71,11 +71,22 @@ const APPLETS: [&str; 34] = [
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// A directory that nobody has: process ids come back, and a test that was killed leaves its own behind.
+fn fresh_directory() -> PathBuf {
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("nucleus-engine-{}-{number}", std::process::id()));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| path).unwrap(),
+        }
+    }
+}
+
 impl Bundle {
     /// Runs `sh -c script` unless the test changes it.
     pub(crate) fn new(script: &str) -> Self {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("nucleus-engine-{}-{number}", std::process::id()));
+        let directory = fresh_directory();
         let rootfs = directory.join("rootfs");
         for name in ["bin", "proc", "dev", "sys", "tmp", "etc", "data", "root"] {
             fs::create_dir_all(rootfs.join(name)).unwrap();
@@ -220,6 +231,15 @@ impl Bundle {
     }
 }
 
+/// What a test mounted in its own mount namespace keeps the directories below busy for us alone.
+fn unmount_below(directory: &Path) {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let places = table.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
+    for place in places.filter(|place| place.starts_with(directory)) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(place).status();
+    }
+}
+
 impl Drop for Bundle {
     fn drop(&mut self) {
         let _ = client().delete(&self.request());
@@ -234,7 +254,10 @@ impl Drop for Bundle {
                 }
             }
         }
-        let _ = fs::remove_dir_all(&self.directory);
+        if fs::remove_dir_all(&self.directory).is_err() {
+            unmount_below(&self.directory);
+            let _ = fs::remove_dir_all(&self.directory);
+        }
     }
 }
 
