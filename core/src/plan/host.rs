@@ -110,7 +110,7 @@ pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFact
     let namespaces = config.pointer("/linux/namespaces").and_then(serde_json::Value::as_array);
     let own = |entry: &serde_json::Value| {
         let (kind, path) = (entry.get("type")?.as_str()?, entry.get("path")?.as_str()?);
-        is_own(kind, Path::new(path)).then(|| path.to_owned())
+        (leads_to(kind, Path::new(path)) != Owner::Other).then(|| path.to_owned())
     };
     EngineFacts {
         own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect(),
@@ -120,24 +120,37 @@ pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFact
 
 fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {
     let joined = namespaces.joined().into_iter();
-    joined.filter(|(kind, path)| is_own(kind, path)).map(|(kind, _)| kind).collect()
+    joined.filter(|(kind, path)| leads_to(kind, path) == Owner::Host).map(|(kind, _)| kind).collect()
 }
 
-/// Whether a path leads to nucleus' own namespace of a kind, or to that of the host's first process. One that cannot be
-/// examined may be the host's, and counts as such.
-fn is_own(kind: &str, path: &Path) -> bool {
+/// Whose namespace a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// Nucleus' own, or that of the host's first process.
+    Host,
+    /// Somebody else's, or no namespace at all, as the backend will say.
+    Other,
+    /// It cannot be examined. What an operator names the backend will refuse by its path; an engine's may be the host's.
+    Unknown,
+}
+
+fn leads_to(kind: &str, path: &Path) -> Owner {
     let file = match kind {
         "mount" => "mnt",
         "network" => "net",
         other => other,
     };
     let of = |process: &str| identity(&Path::new("/proc").join(process).join("ns").join(file));
-    is_hosts(identity(path), [of("self"), of("1")])
+    owner(identity(path), [of("self"), of("1")])
 }
 
 /// `hosts` are nucleus' own and that of process 1, at which only who has `CAP_SYS_PTRACE` may look (`proc_pid_ns(5)`).
-fn is_hosts(found: Option<(u64, u64)>, hosts: [Option<(u64, u64)>; 2]) -> bool {
-    found.is_none_or(|it| hosts.contains(&Some(it)))
+fn owner(found: Option<(u64, u64)>, hosts: [Option<(u64, u64)>; 2]) -> Owner {
+    match found {
+        None => Owner::Unknown,
+        found if hosts.contains(&found) => Owner::Host,
+        Some(_) => Owner::Other,
+    }
 }
 
 /// Device and inode: two names of one namespace have the same, namespaces(7).
@@ -168,18 +181,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_namespaces_are_its_first_process_s_our_own_and_those_nobody_can_examine() {
+    fn the_hosts_namespaces_are_our_own_and_its_first_process_s() {
         let [own, first, other] = [Some((4, 1)), Some((4, 2)), Some((4, 3))];
-        assert!(is_hosts(own, [own, first]) && is_hosts(first, [own, first]));
-        assert!(is_hosts(None, [own, first]));
-        assert!(!is_hosts(other, [own, first]) && !is_hosts(other, [own, None]));
+        assert_eq!([owner(own, [own, first]), owner(first, [own, first])], [Owner::Host; 2]);
+        assert_eq!(owner(None, [own, None]), Owner::Unknown);
+        assert_eq!([owner(other, [own, first]), owner(other, [own, None])], [Owner::Other; 2]);
     }
 
     #[test]
     fn a_path_is_followed_to_its_namespace() {
-        assert!(is_own("network", Path::new("/proc/self/ns/net")));
-        assert!(is_own("mount", Path::new("/proc/thread-self/ns/mnt")));
-        assert!(is_own("pid", Path::new("/proc/self/ns/no-such-namespace")));
-        assert!(!is_own("network", Path::new("/proc/self/ns/uts")));
+        assert_eq!(leads_to("network", Path::new("/proc/self/ns/net")), Owner::Host);
+        assert_eq!(leads_to("mount", Path::new("/proc/thread-self/ns/mnt")), Owner::Host);
+        assert_eq!(leads_to("pid", Path::new("/proc/self/ns/no-such-namespace")), Owner::Unknown);
+        assert_eq!(leads_to("network", Path::new("/proc/self/ns/uts")), Owner::Other);
     }
 }

@@ -34,7 +34,7 @@ impl Resolver<'_> {
         };
         self.mistake(
             pointer,
-            format!("it is the {kind} namespace of nucleus itself, which is the host's, or nobody can tell which it is"),
+            format!("it is the {kind} namespace of nucleus itself, which is the host's"),
             hint,
         );
     }
