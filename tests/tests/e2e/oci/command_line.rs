@@ -136,15 +136,20 @@ fn an_unreadable_record_hides_no_other_and_is_forced_away() {
 #[test]
 fn signals_are_named_and_numbered_as_anywhere() {
     let host = Host::enter();
-    let script = "trap 'exit 41' USR1; while :; do sleep 0.02; done";
-    // As process 1 of its namespace it would ignore any other.
+    let script = "trap 'exit 41' USR1; : > /ready; while :; do sleep 0.02; done";
+    // As process 1 of its namespace it ignores a signal before the trap is set, and any other for ever.
     let bundle = Bundle::shell(&host, "bundle", script).write();
+    let ready = bundle.rootfs().join("ready");
     for signal in ["USR1", "SIGUSR1", "sigusr1", "10"] {
         let container = Container::create(&host, &bundle);
         container.start();
+        while !ready.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         container.kill(signal).assert_success();
         container.wait_for("stopped");
         container.delete();
+        std::fs::remove_file(&ready).unwrap();
     }
     let container = Container::create(&host, &bundle);
     let output = container.kill("SIGNOTHING").assert_code(1);
