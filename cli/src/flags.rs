@@ -84,13 +84,13 @@ const FLAGS: [Flag; 20] = [
     short(
         parsed(
             "volume",
-            "SOURCE:TARGET[:ro|rw]",
+            "SOURCE:TARGET[:OPTIONS]",
             volume,
-            "Show a host path in the container; can be repeated",
+            "Show a host path in the container (options: ro,rw,exec,recursive,idmap); can be repeated",
         ),
         'v',
     ),
-    parsed("tmpfs", "TARGET[:SIZE]", tmpfs, "Mount an in-memory file system; can be repeated"),
+    parsed("tmpfs", "TARGET[:SIZE|:OPTIONS]", tmpfs, "Mount an in-memory file system; can be repeated"),
 ];
 
 /// The options as clap knows them, and `--workload`.
@@ -157,9 +157,7 @@ fn read(flag: &Flag, matches: &ArgMatches, values: &mut Vec<FlagValue>) -> Resul
         }
         Meaning::Number => {
             if let Some(value) = matches.get_one::<String>(flag.name) {
-                // What is no number stays text: the profile's own check says what is wrong with it.
-                let number = value.parse::<i64>().map_or_else(|_| Value::from(value.as_str()), Value::from);
-                values.push(FlagValue::set(&name, flag.pointer, number));
+                values.push(FlagValue::set(&name, flag.pointer, number_or_text(value)));
             }
         }
         Meaning::Fixed(json) => {
@@ -196,34 +194,62 @@ fn env_from(text: &str) -> Result<FlagValue> {
 
 fn volume(text: &str) -> Result<FlagValue> {
     let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, mode) = match parts.as_slice() {
-        [source, target] => (source, target, "rw"),
-        [source, target, mode @ ("ro" | "rw")] => (source, target, *mode),
+    let (source, target, words) = match parts.as_slice() {
+        [source, target] => (source, target, ""),
+        [source, target, words] => (source, target, *words),
         _ => {
-            return Err(wrong(
-                "--volume",
-                text,
-                "a volume is SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:rw",
-            ));
+            return Err(wrong("--volume", text, "a volume is SOURCE:TARGET or SOURCE:TARGET:OPTIONS")
+                .hint("a path with a colon can only stand in a profile, under `mounts.volumes`"));
         }
     };
-    Ok(FlagValue::append(
-        "--volume",
-        "/mounts/volumes",
-        json!({"source": source, "target": target, "mode": mode}),
-    ))
+    let mut volume = json!({"source": source, "target": target, "mode": "rw"});
+    for word in words.split(',').filter(|_| !words.is_empty()) {
+        let (field, value) = match word {
+            "ro" | "rw" => ("mode", json!(word)),
+            "exec" => ("exec", json!(true)),
+            "noexec" => ("exec", json!(false)),
+            "recursive" => ("recursive", json!(true)),
+            "idmap" => ("idmap", json!(true)),
+            _ => {
+                return Err(wrong("--volume", text, format!("`{word}` is not known"))
+                    .hint("the options are ro, rw, exec, noexec, recursive and idmap, joined by commas"));
+            }
+        };
+        volume[field] = value;
+    }
+    Ok(FlagValue::append("--volume", "/mounts/volumes", volume))
 }
 
+/// A size alone, or options as mount(8) writes them.
 fn tmpfs(text: &str) -> Result<FlagValue> {
-    let value = match text.split_once(':') {
-        None => json!({"target": text}),
-        Some((target, size)) if !size.contains(':') => json!({"target": target, "size": size}),
-        Some(_) => return Err(wrong("--tmpfs", text, "a tmpfs is TARGET or TARGET:SIZE")),
-    };
-    Ok(FlagValue::append("--tmpfs", "/mounts/tmpfs", value))
+    let (target, words) = text.split_once(':').unwrap_or((text, ""));
+    let mut tmpfs = json!({"target": target});
+    for word in words.split(',').filter(|_| !words.is_empty()) {
+        let (field, value) = match word.split_once('=') {
+            Some(("size", size)) => ("size", json!(size)),
+            Some(("mode", mode)) => ("mode", json!(mode)),
+            Some((field @ ("uid" | "gid"), id)) => (field, number_or_text(id)),
+            Some(("inodes" | "nr_inodes", count)) => ("inodes", number_or_text(count)),
+            None if word == "exec" => ("exec", json!(true)),
+            None if word == "noexec" => ("exec", json!(false)),
+            None if word.starts_with(|first: char| first.is_ascii_digit()) => ("size", json!(word)),
+            _ => {
+                return Err(wrong("--tmpfs", text, format!("`{word}` is not known")).hint(
+                    "a tmpfs is TARGET, TARGET:SIZE or TARGET:OPTIONS, with options such as size=64M,mode=0700,uid=1000,gid=1000,inodes=1000,exec",
+                ));
+            }
+        };
+        tmpfs[field] = value;
+    }
+    Ok(FlagValue::append("--tmpfs", "/mounts/tmpfs", tmpfs))
 }
 
-fn wrong(flag: &str, text: &str, cause: &str) -> Error {
+/// What is no number stays text: the profile's own check says what is wrong with it.
+fn number_or_text(text: &str) -> Value {
+    text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
+}
+
+fn wrong(flag: &str, text: &str, cause: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::InvalidArgument, format!("read {flag}")).on(text).because(cause)
 }
 
@@ -252,8 +278,23 @@ mod tests {
     fn a_volume_is_read_as_a_whole() {
         assert!(volume("/a:/b").is_ok());
         assert!(volume("/a:/b:ro").is_ok());
-        for wrong in ["/a", "/a:/b:rx", "/a:/b:ro:z", ""] {
+        let whole = volume("/a:/b:ro,exec,recursive,idmap").unwrap().value;
+        let wanted = json!([{"source": "/a", "target": "/b", "mode": "ro", "exec": true, "recursive": true, "idmap": true}]);
+        assert_eq!(whole, wanted);
+        for wrong in ["/a", "/a:/b:rx", "/a:/b:ro:z", "", "/a:/b:ro,", "/a:/b:ro,suid", "/a:/b:dev"] {
             assert_eq!(volume(wrong).unwrap_err().code, ErrorCode::InvalidArgument, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tmpfs_has_a_size_or_options() {
+        assert_eq!(tmpfs("/t").unwrap().value, json!([{"target": "/t"}]));
+        assert_eq!(tmpfs("/t:64M").unwrap().value, json!([{"target": "/t", "size": "64M"}]));
+        let whole = tmpfs("/t:size=1M,mode=0700,uid=5,gid=6,nr_inodes=7,exec").unwrap().value;
+        let wanted = json!([{"target": "/t", "size": "1M", "mode": "0700", "uid": 5, "gid": 6, "inodes": 7, "exec": true}]);
+        assert_eq!(whole, wanted);
+        for wrong in ["/t:suid", "/t:rw=1", "/t:x=1M", "/t:,"] {
+            assert_eq!(tmpfs(wrong).unwrap_err().code, ErrorCode::InvalidArgument, "{wrong}");
         }
     }
 

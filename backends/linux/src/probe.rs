@@ -46,6 +46,9 @@ impl Host {
             | Capability::RootfsNodev
             | Capability::VolumesReadonly
             | Capability::MountFlags => self.with_mounts("mount_setattr(2) before the mount is attached"),
+            Capability::VolumesIdmapped => {
+                user_namespace().and_then(|_| self.with_mounts("mount_setattr(2) with MOUNT_ATTR_IDMAP"))
+            }
             Capability::Volumes => self.with_mounts("open_tree(2) and move_mount(2)"),
             Capability::Tmpfs => self.with_mounts("tmpfs through fsopen(2)"),
             Capability::MaskedPaths => self.with_mounts("mounts of /dev/null and of an empty tmpfs"),

@@ -128,9 +128,10 @@ struct Namespace<'a> {
     path: Option<&'a Path>,
 }
 
-#[derive(Serialize)]
+/// One line of an id map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Mapping {
+pub(super) struct Mapping {
     #[serde(rename = "containerID")]
     container: u32,
     #[serde(rename = "hostID")]
@@ -270,9 +271,6 @@ fn rlimit(kind: &str, limit: RlimitPlan) -> Rlimit<'_> {
 }
 
 fn linux<'a>(plan: &'a Plan, cgroup: &'a Path) -> Linux<'a> {
-    let mappings = |maps: &[crate::plan::IdMapping]| {
-        maps.iter().map(|map| Mapping { container: map.container, host: map.host, size: map.size }).collect()
-    };
     let user = plan.namespaces.user.as_ref().map(|user| &user.value);
     Linux {
         namespaces: namespaces(plan),
@@ -294,6 +292,11 @@ fn linux<'a>(plan: &'a Plan, cgroup: &'a Path) -> Linux<'a> {
         masked_paths: &plan.security.masked_paths.value,
         readonly_paths: &plan.security.readonly_paths.value,
     }
+}
+
+/// The lines of an id map.
+pub(super) fn mappings(maps: &[crate::plan::IdMapping]) -> Vec<Mapping> {
+    maps.iter().map(|map| Mapping { container: map.container, host: map.host, size: map.size }).collect()
 }
 
 fn namespaces(plan: &Plan) -> Vec<Namespace<'_>> {

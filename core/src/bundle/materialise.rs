@@ -41,14 +41,15 @@ pub struct Bundle {
 pub fn materialise(plan: &Plan, cgroup: &Path, path: PathBuf) -> Result<Bundle> {
     let mounts = mounts(plan);
     let sources = open_sources(plan, &mounts)?;
-    let rootfs = open_rootfs(plan, &mounts)?;
+    let places = places(&mounts, &sources);
+    let rootfs = open_rootfs(plan, &places)?;
     let image = rootfs.as_ref().filter(|_| matches!(plan.rootfs.value, RootfsPlan::Directory(_)));
     let user = resolve_user(plan, image)?;
     let config = config_json(plan, cgroup, &mounts, &user)?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
     })?;
-    let rootfs = rootfs.map(|rootfs| provide_places(plan, rootfs, &mounts, &sources, &path)).transpose()?;
+    let rootfs = rootfs.map(|rootfs| provide_places(plan, rootfs, places, &path)).transpose()?;
     Ok(Bundle { path, config, rootfs, sources })
 }
 
@@ -59,12 +60,12 @@ fn write(path: &Path, config: &RawValue) -> io::Result<()> {
     std::fs::write(path.join("config.json"), config.get())
 }
 
-fn open_rootfs(plan: &Plan, mounts: &[Mount]) -> Result<Option<OwnedFd>> {
+fn open_rootfs(plan: &Plan, places: &[Place]) -> Result<Option<OwnedFd>> {
     match &plan.rootfs.value {
         RootfsPlan::Joined => Ok(None),
         RootfsPlan::Directory(path) => rootfs::directory(path).map(Some),
         RootfsPlan::HostRuntime { entries } => {
-            let mut items = skeleton(plan, entries, mounts);
+            let mut items = skeleton(plan, entries, places);
             if plan.network.value == NetworkPlan::Host {
                 items.push(resolv_conf());
             }
@@ -75,27 +76,28 @@ fn open_rootfs(plan: &Plan, mounts: &[Mount]) -> Result<Option<OwnedFd>> {
 
 /// A read-only image gets the mount points that it lacks; in a writable one the backend makes them, as any program
 /// could.
-fn provide_places(
-    plan: &Plan,
-    rootfs: OwnedFd,
-    mounts: &[Mount],
-    sources: &BTreeMap<usize, OwnedFd>,
-    bundle: &Path,
-) -> Result<OwnedFd> {
+fn provide_places(plan: &Plan, rootfs: OwnedFd, wanted: Vec<Place>, bundle: &Path) -> Result<OwnedFd> {
     let image = matches!(plan.rootfs.value, RootfsPlan::Directory(_));
     if !image || plan.rootfs_access.value == Access::ReadWrite {
         return Ok(rootfs);
     }
     let mut places: Vec<Place> = Vec::new();
-    for (index, mount) in mounts.iter().enumerate() {
+    for place in wanted {
         // What lies on an earlier mount is not the image's to have.
-        if places.iter().any(|place| mount.destination.starts_with(&place.path)) {
-            continue;
+        if !places.iter().any(|earlier| place.path.starts_with(&earlier.path)) {
+            places.push(place);
         }
-        let kind = sources.get(&index).map_or(PlaceKind::Directory, place_kind);
-        places.push(Place { path: mount.destination.clone(), kind });
     }
     with_places(rootfs, &places, &bundle.join("provided"))
+}
+
+/// Where something will be mounted, and what must be there for it.
+fn places(mounts: &[Mount], sources: &BTreeMap<usize, OwnedFd>) -> Vec<Place> {
+    let place = |(index, mount): (usize, &Mount)| Place {
+        path: mount.destination.clone(),
+        kind: sources.get(&index).map_or(PlaceKind::Directory, place_kind),
+    };
+    mounts.iter().enumerate().map(place).collect()
 }
 
 fn place_kind(source: &OwnedFd) -> PlaceKind {
@@ -154,7 +156,7 @@ fn open_sources(plan: &Plan, mounts: &[Mount]) -> Result<BTreeMap<usize, OwnedFd
 }
 
 fn open_source(plan: &Plan, mount: &Mount) -> Result<OwnedFd> {
-    rustix::fs::open(&mount.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+    let unfit = |cause: &dyn std::fmt::Display| {
         let volume = plan.volumes.iter().find(|volume| volume.value.target == mount.destination);
         let decided =
             volume.map_or_else(|| plan.rootfs.origin.to_string(), |volume| volume.origin.to_string());
@@ -163,7 +165,15 @@ fn open_source(plan: &Plan, mount: &Mount) -> Result<OwnedFd> {
             format!("open the source of the mount at {}", mount.destination.display()),
         )
         .on(format!("{} ({decided})", mount.source.display()))
-        .because(io::Error::from(errno))
-        .hint("make it, or correct the profile")
-    })
+        .because(cause)
+    };
+    let source = rustix::fs::open(&mount.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| unfit(&io::Error::from(errno)).hint("make it, or correct the profile"))?;
+    let stat = rustix::fs::fstat(&source).map_err(|errno| unfit(&io::Error::from(errno)))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice | FileType::BlockDevice => {
+            Err(unfit(&"it is a device, and volumes are `nodev`").hint("name it under `devices`"))
+        }
+        _ => Ok(source),
+    }
 }

@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::plan::{Access, Execution, Plan, RootfsPlan, RuntimeKind, Submounts, TmpfsPlan, VolumePlan};
+use super::config::{Mapping, mappings};
+use crate::plan::{
+    Access, Execution, Plan, RootfsPlan, RuntimeKind, Submounts, TmpfsPlan, VolumeIds, VolumePlan,
+    tmpfs_numbers,
+};
 
 /// One entry of `mounts` in `config.json` (runtime specification, config.md#mounts).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Mount {
     /// Where, in the container.
     pub destination: PathBuf,
@@ -19,6 +24,12 @@ pub(super) struct Mount {
     pub source: PathBuf,
     /// Options of mount(8) and of the runtime specification.
     pub options: Vec<Cow<'static, str>>,
+    /// User ids by which owners are shown; empty: their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uid_mappings: Vec<Mapping>,
+    /// Group ids by which owners are shown; empty: their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gid_mappings: Vec<Mapping>,
     /// Whether `source` is a path of the host that must be opened before the container is made.
     #[serde(skip)]
     pub origin: MountOrigin,
@@ -78,11 +89,18 @@ fn kernel_mounts(shm: u64) -> Vec<Mount> {
 }
 
 fn kernel(destination: &str, kind: &'static str, source: &str, options: &[&'static str]) -> Mount {
+    let options = options.iter().map(|option| Cow::Borrowed(*option)).collect();
+    Mount { options, ..kernel_named(Path::new(destination), kind, source) }
+}
+
+fn kernel_named(destination: &Path, kind: &'static str, source: &str) -> Mount {
     Mount {
-        destination: destination.into(),
+        destination: destination.to_owned(),
         kind,
         source: source.into(),
-        options: options.iter().map(|option| Cow::Borrowed(*option)).collect(),
+        options: Vec::new(),
+        uid_mappings: Vec::new(),
+        gid_mappings: Vec::new(),
         origin: MountOrigin::Kernel,
     }
 }
@@ -103,30 +121,34 @@ fn bind(source: &Path, destination: &Path, options: &[&'static str]) -> Mount {
         kind: "bind",
         source: source.to_owned(),
         options: options.iter().map(|option| Cow::Borrowed(*option)).collect(),
+        uid_mappings: Vec::new(),
+        gid_mappings: Vec::new(),
         origin: MountOrigin::Host,
     }
 }
 
+/// What holds for a volume holds for all that comes along with it, where the words of the whole tree are used.
 fn volume_mount(volume: &VolumePlan) -> Mount {
-    let options: &[&'static str] = match (volume.submounts, volume.access, volume.execution) {
-        (Submounts::LeftOut, Access::ReadOnly, Execution::Denied) => {
-            &["bind", "ro", "nosuid", "nodev", "noexec"]
+    let tree = volume.submounts == Submounts::Included;
+    let word = |own: &'static str, of_tree: &'static str| if tree { of_tree } else { own };
+    let mut options = vec![word("bind", "rbind"), word("nosuid", "rnosuid"), word("nodev", "rnodev")];
+    options.push(match volume.access {
+        Access::ReadOnly => word("ro", "rro"),
+        Access::ReadWrite => "rw",
+    });
+    if volume.execution == Execution::Denied {
+        options.push(word("noexec", "rnoexec"));
+    }
+    if volume.id_map.is_some() {
+        options.push(word("idmap", "ridmap"));
+    }
+    let mount = bind(&volume.source, &volume.target, &options);
+    match &volume.id_map {
+        Some(VolumeIds::Maps(maps)) => {
+            Mount { uid_mappings: mappings(&maps.uid_map), gid_mappings: mappings(&maps.gid_map), ..mount }
         }
-        (Submounts::LeftOut, Access::ReadOnly, Execution::Allowed) => &["bind", "ro", "nosuid", "nodev"],
-        (Submounts::LeftOut, Access::ReadWrite, Execution::Denied) => {
-            &["bind", "rw", "nosuid", "nodev", "noexec"]
-        }
-        (Submounts::LeftOut, Access::ReadWrite, Execution::Allowed) => &["bind", "rw", "nosuid", "nodev"],
-        (Submounts::Included, Access::ReadOnly, Execution::Denied) => {
-            &["rbind", "rro", "rnosuid", "rnodev", "rnoexec"]
-        }
-        (Submounts::Included, Access::ReadOnly, Execution::Allowed) => &["rbind", "rro", "rnosuid", "rnodev"],
-        (Submounts::Included, Access::ReadWrite, Execution::Denied) => {
-            &["rbind", "rw", "rnosuid", "rnodev", "rnoexec"]
-        }
-        (Submounts::Included, Access::ReadWrite, Execution::Allowed) => &["rbind", "rw", "rnosuid", "rnodev"],
-    };
-    bind(&volume.source, &volume.target, options)
+        Some(VolumeIds::Container) | None => mount,
+    }
 }
 
 fn tmpfs_mount(tmpfs: &TmpfsPlan) -> Mount {
@@ -136,11 +158,6 @@ fn tmpfs_mount(tmpfs: &TmpfsPlan) -> Mount {
     }
     options.push(Cow::Owned(format!("size={}", tmpfs.size)));
     options.push(Cow::Owned(format!("mode={:04o}", tmpfs.mode)));
-    Mount {
-        destination: tmpfs.target.clone(),
-        kind: "tmpfs",
-        source: "tmpfs".into(),
-        options,
-        origin: MountOrigin::Kernel,
-    }
+    options.extend(tmpfs_numbers(tmpfs).map(|(key, value)| Cow::Owned(format!("{key}={value}"))));
+    Mount { options, ..kernel_named(&tmpfs.target, "tmpfs", "tmpfs") }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::plan::{Identity, Plan, RuntimeEntry, RuntimeKind};
 
 use super::identity::Accounts;
-use super::mounts::Mount;
+use super::provided::{Place, PlaceKind};
 
 /// One thing to make in the private root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ const DIRECTORIES: [(&str, u32); 9] = [
 ];
 
 /// Everything that the private root holds, parents before children.
-pub(super) fn skeleton(plan: &Plan, entries: &[RuntimeEntry], mounts: &[Mount]) -> Vec<Item> {
+pub(super) fn skeleton(plan: &Plan, entries: &[RuntimeEntry], places: &[Place]) -> Vec<Item> {
     let mut items: Vec<Item> =
         DIRECTORIES.iter().map(|(path, mode)| Item::Directory(path.into(), *mode)).collect();
     items.extend(etc(plan));
@@ -50,26 +50,29 @@ pub(super) fn skeleton(plan: &Plan, entries: &[RuntimeEntry], mounts: &[Mount]) 
         RuntimeKind::File => Some(Item::File(entry.path.clone(), 0o644, String::new())),
         RuntimeKind::Directory => None,
     }));
-    let places =
-        mounts.iter().map(|mount| mount.destination.as_path()).chain([plan.process.cwd.value.as_path()]);
     for place in places {
-        add_directories(&mut items, place, mounts);
+        add_place(&mut items, &place.path, place.kind, places);
     }
+    add_place(&mut items, &plan.process.cwd.value, PlaceKind::Directory, places);
     items
 }
 
-/// Adds a directory and those above it, unless they are there, or lie inside what will be mounted.
-fn add_directories(items: &mut Vec<Item>, place: &Path, mounts: &[Mount]) {
+/// Adds a place and the directories above it, unless they are there, or lie inside what will be mounted.
+fn add_place(items: &mut Vec<Item>, place: &Path, kind: PlaceKind, mounts: &[Place]) {
     let mut above: Vec<&Path> = place.ancestors().filter(|path| path.parent().is_some()).collect();
     above.reverse();
     for path in above {
+        let is_end = path.as_os_str() == place.as_os_str();
         match items.iter().find(|item| is_same(item.path(), path)) {
             Some(Item::Directory(..)) => {}
             Some(_) => return,
+            None if is_end && kind == PlaceKind::File => {
+                items.push(Item::File(path.to_owned(), 0o644, String::new()));
+            }
             None => items.push(Item::Directory(path.to_owned(), 0o755)),
         }
         // Below a mount, the mounted file system must have the rest.
-        if path != place && mounts.iter().any(|mount| is_same(&mount.destination, path)) {
+        if !is_end && mounts.iter().any(|mount| is_same(&mount.path, path)) {
             return;
         }
     }

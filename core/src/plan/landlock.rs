@@ -47,7 +47,15 @@ mod tests {
 
     #[test]
     fn a_read_only_root_is_written_to_at_its_writable_mounts_only() {
-        let tmpfs = TmpfsPlan { target: "/tmp".into(), size: 1, mode: 0o1777, execution: Execution::Denied };
+        let tmpfs = TmpfsPlan {
+            target: "/tmp".into(),
+            size: 1,
+            mode: 0o1777,
+            uid: None,
+            gid: None,
+            inodes: None,
+            execution: Execution::Denied,
+        };
         let rules = default_rules(Access::ReadOnly, std::iter::empty(), [tmpfs].iter());
         let writable: Vec<&Path> = rules
             .iter()

@@ -18,6 +18,7 @@ pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, witho
 pub use decided::Decided;
 pub use host::{HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
 pub use resolve::resolve;
+pub(crate) use rows::tmpfs_numbers;
 pub use rows::{Row, rows};
 pub use sources::{Sources, look_at_sources};
 pub use types::*;

@@ -12,7 +12,7 @@ use super::decided::Decided;
 use super::types::{
     Access, CapabilitySets, Enforcement, EnvPlan, Execution, IdMapping, Identity, IoRateKind, NetworkPlan,
     Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UserPlan,
-    VolumePlan,
+    VolumeIds, VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -145,12 +145,8 @@ fn files(plan: &Plan, rows: &mut Rows) {
         Access::ReadWrite => rows.push("rootfs.readonly", "false", &plan.rootfs_access.origin, &[]),
     }
     for volume in &plan.volumes {
-        let needs: &[Capability] = match volume.value.access {
-            Access::ReadOnly => &[Capability::Volumes, Capability::MountFlags, Capability::VolumesReadonly],
-            Access::ReadWrite => &[Capability::Volumes, Capability::MountFlags],
-        };
         let field = format!("mounts.volumes[{}]", show(&volume.value.target));
-        rows.push(field, volume_text(&volume.value), &volume.origin, needs);
+        rows.push(field, volume_text(&volume.value), &volume.origin, &volume_needs(&volume.value));
     }
     for tmpfs in &plan.tmpfs {
         let field = format!("mounts.tmpfs[{}]", show(&tmpfs.value.target));
@@ -327,6 +323,17 @@ fn exec(execution: Execution) -> &'static str {
     }
 }
 
+fn volume_needs(volume: &VolumePlan) -> Vec<Capability> {
+    let mut needs = vec![Capability::Volumes, Capability::MountFlags];
+    if volume.access == Access::ReadOnly {
+        needs.push(Capability::VolumesReadonly);
+    }
+    if volume.id_map.is_some() {
+        needs.push(Capability::VolumesIdmapped);
+    }
+    needs
+}
+
 fn volume_text(volume: &VolumePlan) -> String {
     let access = match volume.access {
         Access::ReadOnly => "ro",
@@ -336,11 +343,28 @@ fn volume_text(volume: &VolumePlan) -> String {
         Submounts::Included => ",rbind",
         Submounts::LeftOut => "",
     };
-    format!("{} {access},nosuid,nodev,{}{submounts}", show(&volume.source), exec(volume.execution))
+    let ids = match &volume.id_map {
+        None => String::new(),
+        Some(VolumeIds::Container) => ",idmap".to_owned(),
+        Some(VolumeIds::Maps(maps)) => {
+            format!(",idmap uid {}; gid {}", id_map(&maps.uid_map), id_map(&maps.gid_map))
+        }
+    };
+    format!("{} {access},nosuid,nodev,{}{submounts}{ids}", show(&volume.source), exec(volume.execution))
 }
 
 fn tmpfs_text(tmpfs: &TmpfsPlan) -> String {
-    format!("size={},mode={:04o},nosuid,nodev,{}", tmpfs.size, tmpfs.mode, exec(tmpfs.execution))
+    let mut text = format!("size={},mode={:04o}", tmpfs.size, tmpfs.mode);
+    for (key, value) in tmpfs_numbers(tmpfs) {
+        let _ = write!(text, ",{key}={value}");
+    }
+    format!("{text},nosuid,nodev,{}", exec(tmpfs.execution))
+}
+
+/// The options of tmpfs(5) that a plan gives only where the profile does.
+pub(crate) fn tmpfs_numbers(tmpfs: &TmpfsPlan) -> impl Iterator<Item = (&'static str, u64)> {
+    let ids = [("uid", tmpfs.uid.map(u64::from)), ("gid", tmpfs.gid.map(u64::from))];
+    ids.into_iter().chain([("nr_inodes", tmpfs.inodes)]).filter_map(|(key, value)| Some((key, value?)))
 }
 
 fn id_map(map: &[IdMapping]) -> String {

@@ -179,6 +179,17 @@ pub struct VolumePlan {
     pub execution: Execution,
     /// Whether what is mounted below the source comes with it.
     pub submounts: Submounts,
+    /// By which ids its owners are shown; `None`: their own.
+    pub id_map: Option<VolumeIds>,
+}
+
+/// By which ids the owners of a volume's files are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VolumeIds {
+    /// Those of the container's user namespace.
+    Container,
+    /// Maps of the volume's own, from ids on the file system to the host's.
+    Maps(UserNamespacePlan),
 }
 
 /// Whether what is mounted below a volume's source comes with it.
@@ -199,6 +210,12 @@ pub struct TmpfsPlan {
     pub size: u64,
     /// Mode of its root directory.
     pub mode: u32,
+    /// Owner of its root directory, an id in the container.
+    pub uid: Option<u32>,
+    /// Group of its root directory, an id in the container.
+    pub gid: Option<u32>,
+    /// How many inodes it may hold; `None`: the kernel's default.
+    pub inodes: Option<u64>,
     /// Whether programs may be executed from it.
     pub execution: Execution,
 }

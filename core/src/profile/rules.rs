@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
 use super::model::{
-    Capabilities, CapabilitySets, DirectoryRootfs, IdMapping, NetworkMode, Profile, Rootfs, TimeOffsets,
-    UserNamespace,
+    Capabilities, CapabilitySets, DirectoryRootfs, IdMap, IdMapping, NetworkMode, Profile, Rootfs,
+    TimeOffsets, UserNamespace,
 };
 use super::origins::Origins;
 use super::values::{AbsolutePath, CapabilityName};
@@ -59,13 +59,10 @@ fn rlimits(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
 }
 
 fn mount_targets(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let mounts = &profile.mounts;
-    let volumes = mounts.volumes.iter().enumerate().map(|(index, volume)| ("volumes", index, &volume.target));
-    let tmpfs = mounts.tmpfs.iter().enumerate().map(|(index, tmpfs)| ("tmpfs", index, &tmpfs.target));
     let mut first: BTreeMap<&AbsolutePath, String> = BTreeMap::new();
     let mut mistakes = Vec::new();
-    for (list, index, target) in volumes.chain(tmpfs) {
-        let origin = origins.of(&format!("/mounts/{list}/{index}/target"));
+    for (pointer, target) in targets(profile) {
+        let origin = origins.of(&pointer);
         if let Some(other) = first.get(target) {
             let message = format!("two mounts have the target `{target}`");
             mistakes.push(
@@ -76,6 +73,16 @@ fn mount_targets(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
         }
     }
     mistakes
+}
+
+/// Every place of the container at which the profile puts something, and where it says so.
+fn targets(profile: &Profile) -> Vec<(String, &AbsolutePath)> {
+    let mounts = &profile.mounts;
+    let volumes = mounts.volumes.iter().enumerate();
+    let tmpfs = mounts.tmpfs.iter().enumerate();
+    let volumes = volumes.map(|(index, volume)| (format!("/mounts/volumes/{index}/target"), &volume.target));
+    let tmpfs = tmpfs.map(|(index, tmpfs)| (format!("/mounts/tmpfs/{index}/target"), &tmpfs.target));
+    volumes.chain(tmpfs).collect()
 }
 
 fn networks(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
@@ -90,19 +97,27 @@ fn networks(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
 }
 
 fn id_maps(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let Some(UserNamespace::New(maps)) = &profile.namespaces.user else {
-        return Vec::new();
+    let own = match &profile.namespaces.user {
+        Some(UserNamespace::New(maps)) => Some(("/namespaces/user".to_owned(), maps)),
+        Some(UserNamespace::Join(_)) | None => None,
     };
-    let maps = [("uidMap", &maps.uid_map), ("gidMap", &maps.gid_map)];
-    maps.iter().filter_map(|(name, map)| id_map(name, map, origins)).collect()
+    let volumes = profile.mounts.volumes.iter().enumerate();
+    let of_volumes = volumes.filter_map(|(index, volume)| match &volume.idmap {
+        IdMap::Maps(maps) => Some((format!("/mounts/volumes/{index}/idmap"), maps)),
+        IdMap::Container(_) => None,
+    });
+    let each = own.into_iter().chain(of_volumes).flat_map(|(place, maps)| {
+        [(format!("{place}/uidMap"), &maps.uid_map), (format!("{place}/gidMap"), &maps.gid_map)]
+    });
+    each.filter_map(|(pointer, map)| id_map(&pointer, map, origins)).collect()
 }
 
 /// `user_namespaces(7)`: a map is not empty, has at most 340 lines, and its ranges don't overlap on either side.
-fn id_map(name: &str, map: &[IdMapping], origins: &Origins) -> Option<Diagnostic> {
-    let place = |index: usize| origins.of(&format!("/namespaces/user/{name}/{index}"));
-    let field = format!("`namespaces.user.{name}`");
+fn id_map(pointer: &str, map: &[IdMapping], origins: &Origins) -> Option<Diagnostic> {
+    let place = |index: usize| origins.of(&format!("{pointer}/{index}"));
+    let field = format!("`{}`", pointer.trim_start_matches('/').replace('/', "."));
     if map.is_empty() || map.len() > 340 {
-        let origin = origins.of(&format!("/namespaces/user/{name}"));
+        let origin = origins.of(pointer);
         return Some(Diagnostic::new(
             &origin,
             format!("{field} has {} lines", map.len()),

@@ -45,6 +45,8 @@ pub enum Capability {
     Volumes,
     /// Volumes that the workload cannot write to, submounts included.
     VolumesReadonly,
+    /// Volumes whose owners are shown by other ids.
+    VolumesIdmapped,
     /// `nosuid`, `nodev` and `noexec` on each volume and tmpfs.
     MountFlags,
     /// In-memory file systems with a size limit.
@@ -116,7 +118,7 @@ const fn entry(name: &'static str, field: &'static str, promise: &'static str) -
 
 impl Capability {
     /// The whole vocabulary, in the order of the published table.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NamespacePid,
         Self::NamespaceMount,
         Self::NamespaceNetwork,
@@ -131,6 +133,7 @@ impl Capability {
         Self::RootfsNodev,
         Self::Volumes,
         Self::VolumesReadonly,
+        Self::VolumesIdmapped,
         Self::MountFlags,
         Self::Tmpfs,
         Self::MaskedPaths,
@@ -194,6 +197,11 @@ impl Capability {
             Self::VolumesReadonly => {
                 entry("volumes-readonly", "mounts.volumes[].mode", "read-only volumes, submounts included")
             }
+            Self::VolumesIdmapped => entry(
+                "volumes-idmapped",
+                "mounts.volumes[].idmap",
+                "volumes whose owners are shown by other ids",
+            ),
             Self::MountFlags => entry("mount-flags", "mounts", "nosuid, nodev and noexec on mounts"),
             Self::Tmpfs => entry("tmpfs", "mounts.tmpfs", "in-memory file systems of limited size"),
             Self::MaskedPaths => entry("masked-paths", "security.maskedPaths", "hidden kernel files"),

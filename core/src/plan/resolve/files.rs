@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use super::Resolver;
+use super::namespaces::maps_of;
 use crate::plan::decided::Decided;
-use crate::plan::types::{Access, Execution, RootfsPlan, Submounts, TmpfsPlan, VolumePlan};
-use crate::profile::{self, Origin, Rootfs, Tmpfs, Volume};
+use crate::plan::host::RuntimeEntry;
+use crate::plan::types::{Access, Execution, RootfsPlan, Submounts, TmpfsPlan, VolumeIds, VolumePlan};
+use crate::profile::values::Id;
+use crate::profile::{self, IdMap, Origin, Rootfs, Tmpfs, Volume};
 
 /// Size of `/dev/shm` unless the profile says otherwise: Docker's 64 MiB.
 const SHM: u64 = 64 << 20;
@@ -54,7 +57,8 @@ impl Resolver<'_> {
         let mut volumes = Vec::new();
         for (index, volume) in self.profile.mounts.volumes.iter().enumerate() {
             let pointer = format!("/mounts/volumes/{index}");
-            self.refuse_own_place(&pointer, volume.target.as_path());
+            self.refuse_taken_place(&pointer, volume.target.as_path());
+            self.refuse_ids_of_nobody(&pointer, volume);
             volumes.push(self.decided(&pointer, volume_plan(volume)));
         }
         volumes.sort_by_key(|volume| depth(&volume.value.target));
@@ -65,15 +69,16 @@ impl Resolver<'_> {
         let mut mounts = Vec::new();
         for (index, tmpfs) in self.profile.mounts.tmpfs.iter().enumerate() {
             let pointer = format!("/mounts/tmpfs/{index}");
-            self.refuse_own_place(&pointer, tmpfs.target.as_path());
+            self.refuse_taken_place(&pointer, tmpfs.target.as_path());
             mounts.push(self.decided(&pointer, tmpfs_plan(tmpfs)));
         }
         mounts.sort_by_key(|tmpfs| depth(&tmpfs.value.target));
         mounts
     }
 
-    /// Something mounted over `/proc` would lie to whoever checks it (CVE-2019-16884); over `/` it would be the root.
-    fn refuse_own_place(&mut self, pointer: &str, target: &Path) {
+    /// Something mounted over `/proc` would lie to whoever checks it (CVE-2019-16884); over `/` it would be the root; over
+    /// what `host-runtime` shows it would silently take that away.
+    pub(super) fn refuse_taken_place(&mut self, pointer: &str, target: &Path) {
         let own = OWN.iter().any(|own| target == Path::new(own))
             || OWN[1..].iter().any(|own| target.starts_with(own));
         if own {
@@ -81,6 +86,26 @@ impl Resolver<'_> {
                 &format!("{pointer}/target"),
                 format!("{} belongs to the runtime", target.display()),
                 "choose a target outside of /dev, /proc and /sys; the size of /dev/shm is `mounts.shm`",
+            );
+        } else if self.facts.runtime.iter().any(|RuntimeEntry { path, .. }| path == target) {
+            let rootfs = self.loaded.origins.of("/rootfs");
+            self.mistake(
+                &format!("{pointer}/target"),
+                format!(
+                    "{} is taken by the host's own, which `rootfs: host-runtime` ({rootfs}) shows there",
+                    target.display()
+                ),
+                "choose another target, or a root file system of your own as `rootfs.path`",
+            );
+        }
+    }
+
+    fn refuse_ids_of_nobody(&mut self, pointer: &str, volume: &Volume) {
+        if volume.idmap == IdMap::Container(true) && self.profile.namespaces.user.is_none() {
+            self.mistake(
+                &format!("{pointer}/idmap"),
+                "there is no user namespace whose ids could be used",
+                "add `namespaces.user`, or give the volume maps of its own: `idmap: {uidMap: …, gidMap: …}`",
             );
         }
     }
@@ -104,6 +129,11 @@ fn volume_plan(volume: &Volume) -> VolumePlan {
         },
         execution: execution(volume.exec),
         submounts: if volume.recursive { Submounts::Included } else { Submounts::LeftOut },
+        id_map: match &volume.idmap {
+            IdMap::Container(false) => None,
+            IdMap::Container(true) => Some(VolumeIds::Container),
+            IdMap::Maps(maps) => Some(VolumeIds::Maps(maps_of(maps))),
+        },
     }
 }
 
@@ -112,6 +142,9 @@ fn tmpfs_plan(tmpfs: &Tmpfs) -> TmpfsPlan {
         target: tmpfs.target.as_path().to_owned(),
         size: tmpfs.size.map_or(TMPFS, crate::profile::values::ByteSize::bytes),
         mode: tmpfs.mode.map_or(TMPFS_MODE, crate::profile::values::FileMode::bits),
+        uid: tmpfs.uid.map(Id::as_u32),
+        gid: tmpfs.gid.map(Id::as_u32),
+        inodes: tmpfs.inodes.and_then(|inodes| u64::try_from(inodes.get()).ok()),
         execution: execution(tmpfs.exec),
     }
 }

@@ -68,10 +68,7 @@ impl Resolver<'_> {
     }
 
     fn user_namespace(&mut self, maps: &profile::UserMappings) -> Decided<UserNamespacePlan> {
-        let plan = UserNamespacePlan {
-            uid_map: maps.uid_map.iter().map(mapping).collect(),
-            gid_map: maps.gid_map.iter().map(mapping).collect(),
-        };
+        let plan = maps_of(maps);
         for (pointer, map) in
             [("/namespaces/user/uidMap", &plan.uid_map), ("/namespaces/user/gidMap", &plan.gid_map)]
         {
@@ -84,6 +81,13 @@ impl Resolver<'_> {
             }
         }
         self.decided("/namespaces/user", plan)
+    }
+}
+
+pub(super) fn maps_of(maps: &profile::UserMappings) -> UserNamespacePlan {
+    UserNamespacePlan {
+        uid_map: maps.uid_map.iter().map(mapping).collect(),
+        gid_map: maps.gid_map.iter().map(mapping).collect(),
     }
 }
 

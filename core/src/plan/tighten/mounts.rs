@@ -178,5 +178,6 @@ fn volume(mount: &Value) -> Option<VolumePlan> {
         access: if has(["ro", "rro"]) { Access::ReadOnly } else { Access::ReadWrite },
         execution: if has(["noexec", "rnoexec"]) { Execution::Denied } else { Execution::Allowed },
         submounts: Submounts::Included,
+        id_map: None,
     })
 }

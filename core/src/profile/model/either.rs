@@ -32,6 +32,10 @@ impl<'de, S: Deserialize<'de>, M: Deserialize<'de>> Visitor<'de> for EitherVisit
         S::deserialize(text.into_deserializer()).map(Either::Short)
     }
 
+    fn visit_bool<E: Error>(self, yes: bool) -> Result<Self::Value, E> {
+        S::deserialize(yes.into_deserializer()).map(Either::Short)
+    }
+
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
         S::deserialize(number.into_deserializer()).map(Either::Short)
     }

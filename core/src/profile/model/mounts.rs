@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::profile::values::{AbsolutePath, ByteSize, FileMode, HostPath};
+use super::either::short_or_map;
+use super::namespaces::UserMappings;
+use crate::profile::values::{AbsolutePath, Bounded, ByteSize, FileMode, HostPath, Id};
 
 /// What is mounted into the root file system; everything is nosuid and nodev.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -37,6 +39,29 @@ pub struct Volume {
     /// Whether what is mounted below the source comes along. Default: false.
     #[serde(default)]
     pub recursive: bool,
+    /// Whether its owners are shown by other ids: `true` as the container's user namespace maps them, or maps of its own.
+    /// Default: false.
+    #[serde(default)]
+    pub idmap: IdMap,
+}
+
+/// By which ids the owners of a volume's files are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum IdMap {
+    /// `true`: as the container's user namespace maps them. `false`: by their own.
+    Container(bool),
+    /// By maps of the volume's own: `container` is an id on the file system, `host` the host's id that is shown for it.
+    Maps(UserMappings),
+}
+
+short_or_map!(IdMap { Container(bool), Maps(UserMappings) });
+
+impl Default for IdMap {
+    fn default() -> Self {
+        Self::Container(false)
+    }
 }
 
 /// Whether a mount can be written.
@@ -64,6 +89,15 @@ pub struct Tmpfs {
     /// The permission bits of its root, octal, in quotes. Default: "1777".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<FileMode>,
+    /// The user who owns its root, an id in the container. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Id>,
+    /// The group that owns its root, an id in the container. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gid: Option<Id>,
+    /// How many files, directories and links it may hold. Default: the kernel's, half of the memory's pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<Bounded<1, 4_294_967_295>>,
     /// Whether programs on it may be executed. Default: false.
     #[serde(default)]
     pub exec: bool,
