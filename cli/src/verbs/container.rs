@@ -30,7 +30,7 @@ pub(super) fn handed(
         return Ok(Handed::new(document, registry, terms(invocation, matches))?);
     };
     let loaded = load(&Request { profile: Some(&name), search: search(), ..Request::default() })?;
-    let handed = Handed::bounded(document, &loaded, registry, terms(invocation, matches))?;
+    let handed = Handed::bounded(document, &loaded, registry, terms(invocation, matches), &invocation.root)?;
     handed.warnings().iter().for_each(|warning| output::warn(warning));
     Ok(handed)
 }

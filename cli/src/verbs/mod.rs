@@ -264,7 +264,7 @@ fn effective(invocation: &Invocation, matches: &ArgMatches) -> Result<Loaded, Fa
 
 /// The checked plan of a verb that takes the overriding options.
 fn examined(invocation: &Invocation, matches: &ArgMatches, registry: &Registry) -> Result<Examined, Failure> {
-    Ok(examine(&effective(invocation, matches)?, registry, Reading::Operator)?)
+    Ok(examine(&effective(invocation, matches)?, registry, Reading::Operator, &invocation.root)?)
 }
 
 /// Prints a JSON document.

@@ -12,13 +12,14 @@ use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 use serde_json::value::RawValue;
 
+use super::chosen::{Chosen, cannot_open};
 use super::config::config_json;
 use super::identity::{self, Accounts, ResolvedUser};
 use super::mounts::{Mount, MountOrigin, mounts};
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
 use super::skeleton::{self, Item, skeleton};
-use crate::plan::{Access, NetworkPlan, Plan, RootfsPlan};
+use crate::plan::{Access, NetworkPlan, Plan, RootfsPlan, Sources};
 
 /// A bundle, ready for a backend.
 #[derive(Debug)]
@@ -33,16 +34,23 @@ pub struct Bundle {
     pub sources: BTreeMap<usize, OwnedFd>,
 }
 
-/// Makes the bundle of a plan in `path`.
+/// Makes the bundle of a plan in `path`. `looked_at` are the sources that the plan was made with, and where nucleus keeps
+/// its containers: what could not be opened then is opened and judged now.
 ///
 /// # Errors
-/// `host-unfit` for a source that cannot be opened, naming the profile's line; `plan-invalid` for a user that the image
-/// does not know; `system-call` for the rest.
-pub fn materialise(plan: &Plan, cgroup: &Path, path: PathBuf) -> Result<Bundle> {
+/// `host-unfit` for a source that cannot be opened, and `profile-refuses` for one that the mount policy does not allow,
+/// naming the profile's line; `plan-invalid` for a user that the image does not know; `system-call` for the rest.
+pub fn materialise(
+    plan: &Plan,
+    looked_at: (&Sources, &Path),
+    cgroup: &Path,
+    path: PathBuf,
+) -> Result<Bundle> {
     let mounts = mounts(plan);
-    let sources = open_sources(plan, &mounts)?;
+    let chosen = Chosen { plan, sources: looked_at.0, state: looked_at.1 };
+    let sources = open_sources(&chosen, &mounts)?;
     let places = places(&mounts, &sources);
-    let rootfs = open_rootfs(plan, &places)?;
+    let rootfs = open_rootfs(&chosen, &places)?;
     let image = rootfs.as_ref().filter(|_| matches!(plan.rootfs.value, RootfsPlan::Directory(_)));
     let user = resolve_user(plan, image)?;
     let config = config_json(plan, cgroup, &mounts, &user)?;
@@ -60,10 +68,11 @@ fn write(path: &Path, config: &RawValue) -> io::Result<()> {
     std::fs::write(path.join("config.json"), config.get())
 }
 
-fn open_rootfs(plan: &Plan, places: &[Place]) -> Result<Option<OwnedFd>> {
+fn open_rootfs(chosen: &Chosen<'_>, places: &[Place]) -> Result<Option<OwnedFd>> {
+    let plan = chosen.plan;
     match &plan.rootfs.value {
         RootfsPlan::Joined => Ok(None),
-        RootfsPlan::Directory(path) => rootfs::directory(path).map(Some),
+        RootfsPlan::Directory(path) => chosen.root(path).map(Some),
         RootfsPlan::HostRuntime { entries } => {
             let mut items = skeleton(plan, entries, places);
             if plan.network.value == NetworkPlan::Host {
@@ -150,30 +159,19 @@ fn resolve_user(plan: &Plan, image: Option<&OwnedFd>) -> Result<ResolvedUser> {
     )
 }
 
-fn open_sources(plan: &Plan, mounts: &[Mount]) -> Result<BTreeMap<usize, OwnedFd>> {
+fn open_sources(chosen: &Chosen<'_>, mounts: &[Mount]) -> Result<BTreeMap<usize, OwnedFd>> {
     let of_host = mounts.iter().enumerate().filter(|(_, mount)| mount.origin == MountOrigin::Host);
-    of_host.map(|(index, mount)| Ok((index, open_source(plan, mount)?))).collect()
+    of_host.map(|(index, mount)| Ok((index, open_source(chosen, mount)?))).collect()
 }
 
-fn open_source(plan: &Plan, mount: &Mount) -> Result<OwnedFd> {
-    let unfit = |cause: &dyn std::fmt::Display| {
-        let volume = plan.volumes.iter().find(|volume| volume.value.target == mount.destination);
-        let decided =
-            volume.map_or_else(|| plan.rootfs.origin.to_string(), |volume| volume.origin.to_string());
-        Error::new(
-            ErrorCode::HostUnfit,
-            format!("open the source of the mount at {}", mount.destination.display()),
-        )
-        .on(format!("{} ({decided})", mount.source.display()))
-        .because(cause)
-    };
-    let source = rustix::fs::open(&mount.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| unfit(&io::Error::from(errno)).hint("make it, or correct the profile"))?;
-    let stat = rustix::fs::fstat(&source).map_err(|errno| unfit(&io::Error::from(errno)))?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::CharacterDevice | FileType::BlockDevice => {
-            Err(unfit(&"it is a device, and volumes are `nodev`").hint("name it under `devices`"))
-        }
-        _ => Ok(source),
+fn open_source(chosen: &Chosen<'_>, mount: &Mount) -> Result<OwnedFd> {
+    let volume = chosen.plan.volumes.iter().find(|volume| volume.value.target == mount.destination);
+    if let Some(volume) = volume {
+        return chosen.volume(volume);
     }
+    // The host's programs and libraries, at their own paths.
+    rustix::fs::open(&mount.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+        cannot_open(&mount.destination, &mount.source, &chosen.plan.rootfs.origin)
+            .because(io::Error::from(errno))
+    })
 }

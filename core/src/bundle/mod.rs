@@ -1,5 +1,6 @@
 //! A plan becomes an OCI bundle: `config.json`, a root file system, and descriptors of what was opened and checked.
 
+mod chosen;
 mod config;
 mod document;
 mod identity;

@@ -12,7 +12,7 @@ use nucleus_sys::in_root::{InRootPath, Root};
 use nucleus_sys::mount::FsContext;
 use nucleus_sys::process::set_umask;
 use nucleus_sys::{Mode, OFlags};
-use rustix::fs::{AtFlags, Gid, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Uid};
 use rustix::mount::MountAttrFlags;
 
 use super::identity::{self, Accounts};
@@ -97,14 +97,26 @@ fn relative(path: &Path) -> io::Result<CString> {
 /// # Errors
 /// `host-unfit`, naming the directory.
 pub(super) fn directory(path: &Path) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(
-        |errno| {
-            Error::new(ErrorCode::HostUnfit, "open the root file system")
-                .on(path.display())
-                .because(io::Error::from(errno))
-                .hint("`rootfs.path` names a directory that holds the workload's files")
-        },
-    )
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| cannot_open(path).because(io::Error::from(errno)))
+}
+
+/// Takes what is open already, if it is a directory.
+///
+/// # Errors
+/// As for [`directory`].
+pub(super) fn directory_of(opened: OwnedFd, path: &Path) -> Result<OwnedFd> {
+    match rustix::fs::fstat(&opened).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Directory) => Ok(opened),
+        Ok(_) => Err(cannot_open(path).because(io::Error::from(io::ErrorKind::NotADirectory))),
+        Err(errno) => Err(cannot_open(path).because(io::Error::from(errno))),
+    }
+}
+
+pub(super) fn cannot_open(path: &Path) -> Error {
+    Error::new(ErrorCode::HostUnfit, "open the root file system")
+        .on(path.display())
+        .hint("`rootfs.path` names a directory that holds the workload's files")
 }
 
 /// Reads the account files of a root, in-root: a hostile image could make them links to the host's.

@@ -1,10 +1,13 @@
 //! From an effective profile to a checked plan: what `run` starts from, and where `explain` and `--dry-run` stop.
 
+use std::path::PathBuf;
+
 use nucleus_abi::{CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
 
+use super::state_root::StateRoot;
 use crate::plan::{
-    CheckedRow, Decided, Enforcement, Plan, Row, can_enforce, check, facts_for, needs, refusals, resolve,
-    rows, without_what_is_undermined,
+    CheckedRow, Decided, Enforcement, HostFacts, Plan, Row, Sources, can_enforce, check, facts_for,
+    look_at_profile, needs, refusals, resolve, rows, without_what_is_undermined,
 };
 use crate::plugins::Registry;
 use crate::profile::{Loaded, Origin};
@@ -32,6 +35,10 @@ pub struct Examined {
     pub rows: Vec<CheckedRow>,
     /// Whose command line it is.
     pub reading: Reading,
+    /// The sources of the profile's mounts: what was looked at is what will be mounted.
+    pub sources: Sources,
+    /// Where nucleus keeps its containers.
+    pub state: PathBuf,
     /// What nobody enforces. Under `enforcement: strict` it refuses the start.
     pub refusals: Vec<Error>,
 }
@@ -67,8 +74,15 @@ impl Examined {
 ///
 /// # Errors
 /// `plan-invalid`, `backend-not-found`, and what the backend says of its options.
-pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading) -> Result<Examined> {
-    let mut plan = resolve(loaded, &facts_for(&loaded.profile))?;
+pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &StateRoot) -> Result<Examined> {
+    // An engine's container gets none of the profile's own mounts.
+    let sources = match reading {
+        Reading::Operator => look_at_profile(&loaded.profile, root.path()),
+        Reading::Engine => Sources::default(),
+    };
+    let (found, image) = (sources.found.clone(), sources.root.clone());
+    let facts = HostFacts { sources: found, root: image, ..facts_for(&loaded.profile) };
+    let mut plan = resolve(loaded, &facts)?;
     let mut promised = lines(&plan, reading);
     let asked = needs(&promised);
     let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone() };
@@ -85,7 +99,8 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading) -> Result
         // Only a refusal needs to know who else could do it.
         refused = refusals(&checked, &name, &able(registry, &request, &name));
     }
-    Ok(Examined { plan, client, rows: checked, reading, refusals: refused })
+    let state = root.path().to_owned();
+    Ok(Examined { plan, client, rows: checked, reading, sources, state, refusals: refused })
 }
 
 /// The lines that concern a container: of an engine's, what the profile bounds and not what it would have run itself.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -12,10 +13,11 @@ use serde_json::value::RawValue;
 use super::cgroup_path;
 use super::examine::{Reading, examine};
 use super::notify;
+use super::state_root::StateRoot;
 use super::workload::{Facts, Place, Source, Workload};
 use crate::bundle::{Bundle, Document};
 use crate::plan::tighten::{self, Tightened};
-use crate::plan::{Bounds, Held, engine_facts, look_at_sources};
+use crate::plan::{Bounds, Held, Sources, engine_facts, look_at_document};
 use crate::plugins::Registry;
 use crate::profile::Loaded;
 
@@ -39,8 +41,8 @@ struct UnderProfile {
     beyond: Beyond,
     warnings: Vec<String>,
     plan: serde_json::Value,
-    /// The sources of bind mounts that were looked at: no other may be mounted.
-    sources: BTreeMap<usize, OwnedFd>,
+    /// The root and the sources of bind mounts that were looked at: no other may be mounted.
+    sources: Sources,
 }
 
 /// What an engine says of a container outside of its bundle.
@@ -86,14 +88,19 @@ impl Handed {
         loaded: &Loaded,
         registry: &Registry,
         terms: Terms,
+        root: &StateRoot,
     ) -> Result<Self> {
-        let examined = examine(loaded, registry, Reading::Engine)?;
+        let examined = examine(loaded, registry, Reading::Engine, root)?;
         examined.allow()?;
         let bounds = Bounds::of(loaded, &examined.plan);
-        let (tightened, sources) = tighten_document(&mut document, &bounds)?;
+        let (tightened, sources) = tighten_document(&mut document, &bounds, root)?;
         tightened.allow(&bounds.held)?;
         let warnings = [examined.warnings(), tightened.warnings(&bounds.held)].concat();
-        let plan = serde_json::json!({ "rows": examined.rows, "changes": tightened.changes });
+        let plan = serde_json::json!({
+            "rows": examined.rows,
+            "changes": tightened.changes,
+            "mounts": tightened.admitted,
+        });
         let beyond = Beyond { landlock: tightened.landlock, ..Beyond::default() };
         let options = examined.plan.options;
         let profile = Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan, sources });
@@ -135,7 +142,12 @@ impl Source for Handed {
         keep(own, &config)?;
         let beyond = profile.map(|it| it.beyond.clone()).unwrap_or_default();
         Ok(Workload {
-            bundle: Bundle { path: document.bundle.clone(), config, rootfs: None, sources: self.sources()? },
+            bundle: Bundle {
+                path: document.bundle.clone(),
+                config,
+                rootfs: self.root()?,
+                sources: self.sources()?,
+            },
             options: profile.map(|it| it.options.clone()).unwrap_or_default(),
             cgroup: Place::Engines(cgroup),
             beyond: Beyond { keyring: self.terms.keyring, ..beyond },
@@ -154,26 +166,34 @@ impl Source for Handed {
 
 impl Handed {
     fn sources(&self) -> Result<BTreeMap<usize, OwnedFd>> {
-        let looked_at = self.profile.iter().flat_map(|profile| &profile.sources);
+        let looked_at = self.profile.iter().flat_map(|profile| &profile.sources.opened);
         let copies = looked_at.map(|(mount, source)| Ok((*mount, source.try_clone()?)));
-        copies.collect::<std::io::Result<_>>().map_err(|error| {
-            Error::new(ErrorCode::SystemCall, "hold the sources of the bundle's mounts").because(error)
-        })
+        copies.collect::<io::Result<_>>().map_err(|error| cannot_hold(&error))
     }
+
+    fn root(&self) -> Result<Option<OwnedFd>> {
+        let looked_at = self.profile.as_ref().and_then(|profile| profile.sources.opened_root.as_ref());
+        looked_at.map(OwnedFd::try_clone).transpose().map_err(|error| cannot_hold(&error))
+    }
+}
+
+fn cannot_hold(error: &io::Error) -> Error {
+    Error::new(ErrorCode::SystemCall, "hold the sources of the bundle's mounts").because(error)
 }
 
 /// Patches the document; whatever no rule speaks of stays as the engine wrote it.
 fn tighten_document(
     document: &mut Document,
     bounds: &Bounds,
-) -> Result<(Tightened, BTreeMap<usize, OwnedFd>)> {
+    root: &StateRoot,
+) -> Result<(Tightened, Sources)> {
     let invalid = |error| Error::new(ErrorCode::ConfigInvalid, "read config.json").because(error);
     let mut config = serde_json::from_str(document.json.get()).map_err(invalid)?;
-    let sources = look_at_sources(&config, &document.bundle);
+    let sources = look_at_document(&config, &document.bundle, root.path());
     let facts = engine_facts(&config, &sources);
     let tightened = tighten::config(&mut config, bounds, &facts)?;
     document.json = serde_json::value::to_raw_value(&config).map_err(invalid)?;
-    Ok((tightened, sources.opened))
+    Ok((tightened, sources))
 }
 
 /// Keeps the document that holds, where every later verb finds it: the engine's own may change or go.

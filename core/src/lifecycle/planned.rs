@@ -23,7 +23,7 @@ impl Source for Examined {
         let cgroup = cgroup_path::new(id).map_err(|error| {
             Error::new(ErrorCode::SystemCall, "choose the container's cgroup").because(error)
         })?;
-        let bundle = materialise(plan, &cgroup, own.to_owned())?;
+        let bundle = materialise(plan, (&self.sources, &self.state), &cgroup, own.to_owned())?;
         Ok(Workload {
             options: plan.options.clone(),
             // The backend makes a group where a limit needs one, or where nothing else tells the container's processes.

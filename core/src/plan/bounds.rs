@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decided::Decided;
+use super::policy::Policy;
 use super::types::{
     Access, CpuQuota, Enforcement, Identity, IoRateKind, NetworkPlan, Plan, RlimitPlan, SeccompPlan, UserPlan,
 };
@@ -45,6 +46,9 @@ pub struct Held {
     pub oom_score_adj: Option<Bound<i32>>,
     /// Limits.
     pub resources: ResourceBounds,
+    /// What may be mounted. Nothing is mounted in a container that is there; who makes it again must know.
+    #[serde(default)]
+    pub mounts: Policy,
 }
 
 /// What a container of an engine may have at most.
@@ -154,6 +158,7 @@ impl Held {
             rlimits: process.rlimits.iter().map(|(name, it)| (name.clone(), bound(it, rlimit))).collect(),
             oom_score_adj: process.oom_score_adj.as_ref().map(|it| bound(it, |v| *v)),
             resources: resources(plan),
+            mounts: plan.mount_policy.clone(),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::io::IsTerminal;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::sources::Sources;
+use super::policy::Source;
+use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
-use crate::profile::values::DeviceRef;
+use crate::profile::values::{DeviceRef, PathPattern};
 use crate::profile::{Io, Namespaces, Profile, Seccomp, Terminal};
 
 /// Facts of the host that the plan depends on.
@@ -25,6 +26,12 @@ pub struct HostFacts {
     pub own_namespaces: BTreeSet<&'static str>,
     /// Numbers of the block devices that the profile names by path.
     pub block_devices: BTreeMap<String, (u32, u32)>,
+    /// What the sources of the profile's volumes are, by their index; what is missing was not looked at.
+    pub sources: BTreeMap<usize, Source>,
+    /// What the directory that is to be the root is, where it was looked at.
+    pub root: Option<Source>,
+    /// Where the links in `mounts.policy.deny` lead, by the pattern, if that is elsewhere.
+    pub denied: BTreeMap<String, PathPattern>,
 }
 
 /// Something of the host that `host-runtime` shows at the same path.
@@ -102,6 +109,8 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
         },
         own_namespaces: own_namespaces(&profile.namespaces),
         block_devices: block_devices(&profile.resources.io),
+        denied: denied_places(&profile.mounts.policy.deny),
+        ..HostFacts::default()
     }
 }
 
@@ -114,7 +123,8 @@ pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFact
     };
     EngineFacts {
         own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect(),
-        sources: sources.reach.clone(),
+        sources: sources.found.clone(),
+        root: sources.root.clone(),
     }
 }
 

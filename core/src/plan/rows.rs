@@ -148,6 +148,10 @@ fn files(plan: &Plan, rows: &mut Rows) {
         let field = format!("mounts.volumes[{}]", show(&volume.value.target));
         rows.push(field, volume_text(&volume.value), &volume.origin, &volume_needs(&volume.value));
     }
+    for admitted in &plan.admitted {
+        let field = format!("mounts.volumes[{}].source", show(&admitted.value.target));
+        rows.push(field, &*admitted.value.why, &admitted.origin, &[]);
+    }
     for tmpfs in &plan.tmpfs {
         let field = format!("mounts.tmpfs[{}]", show(&tmpfs.value.target));
         rows.push(

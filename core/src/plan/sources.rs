@@ -1,16 +1,20 @@
-//! What the sources of an engine's bind mounts lead to: opened once, looked at, and handed on as they were opened.
+//! What the sources of mounts lead to: opened once, looked at, and handed on as they were opened.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, fstatfs, major, minor};
 use serde_json::Value;
 
-use super::tighten::{Reach, is_dangerous};
+use super::policy::{Found, Reach, Shape, Source};
+use super::tighten::is_dangerous;
+use super::types::Submounts;
+use crate::profile::Profile;
+use crate::profile::values::PathPattern;
 
 /// Magic numbers of file systems through which the kernel is spoken to: statfs(2), `linux/magic.h`.
 const KERNEL: [u64; 16] = [
@@ -52,7 +56,7 @@ const KERNEL_NAMES: [&str; 16] = [
     "fusectl",
 ];
 
-/// Sockets at which engines and systemd take orders.
+/// Sockets at which engines and systemd take orders, by their names.
 const SOCKETS: [&str; 8] = [
     "docker.sock",
     "containerd.sock",
@@ -64,58 +68,128 @@ const SOCKETS: [&str; 8] = [
     "private",
 ];
 
-/// The sources of the bind mounts of a `config.json`, by the index of the mount.
+/// Where they usually are.
+const USUAL_SOCKETS: [&str; 8] = [
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    "/run/crio/crio.sock",
+    "/run/buildkit/buildkitd.sock",
+    "/run/dockershim.sock",
+    "/run/dbus/system_bus_socket",
+    "/run/systemd/private",
+];
+
+/// Where nucleus keeps its containers unless it is told another place.
+const USUAL_STATE: &str = "/run/nucleus";
+
+/// What was opened of a plan or of a `config.json`.
 #[derive(Debug, Default)]
 pub struct Sources {
-    /// What each leads to.
-    pub reach: BTreeMap<usize, Reach>,
+    /// What each source is, by its index among the profile's volumes or the mounts of `config.json`.
+    pub found: BTreeMap<usize, Source>,
     /// Each as an `O_PATH` descriptor, where it could be opened.
     pub opened: BTreeMap<usize, OwnedFd>,
+    /// What the directory that is to be the root is; `None` if none is named.
+    pub root: Option<Source>,
+    /// The same as an `O_PATH` descriptor, where it could be opened.
+    pub opened_root: Option<OwnedFd>,
 }
 
-/// Opens and looks at the sources. A relative one counts from the bundle, as the specification says.
-pub fn look_at_sources(config: &Value, bundle: &Path) -> Sources {
+impl Sources {
+    fn add(&mut self, index: usize, path: &Path, submounts: Submounts, state: &Path) {
+        let (found, opened) = look(path, submounts, state);
+        self.found.insert(index, found);
+        self.opened.extend(opened.map(|opened| (index, opened)));
+    }
+
+    /// A root brings along all that is mounted below it.
+    fn add_root(&mut self, path: &Path, state: &Path) {
+        let (found, opened) = look(path, Submounts::Included, state);
+        (self.root, self.opened_root) = (Some(found), opened);
+    }
+}
+
+/// Opens and looks at the sources of an engine's bind mounts, and at its root. A relative one counts from the bundle, as
+/// the specification says. `state` is where nucleus keeps its containers.
+pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources {
     let mut sources = Sources::default();
     let mounts = config.get("mounts").and_then(Value::as_array);
-    for (index, mount) in mounts.into_iter().flatten().enumerate().filter(|(_, mount)| is_bind(mount)) {
+    for (index, mount) in mounts.into_iter().flatten().enumerate() {
+        let Some(submounts) = bind(mount) else { continue };
         let source = mount.get("source").and_then(Value::as_str).unwrap_or_default();
-        match open(&bundle.join(source)) {
-            Ok(opened) => {
-                sources.reach.insert(index, reach(&opened).unwrap_or(Reach::Unknown));
-                sources.opened.insert(index, opened);
-            }
-            Err(_) => drop(sources.reach.insert(index, Reach::Unknown)),
-        }
+        sources.add(index, &bundle.join(source), submounts, state);
+    }
+    if let Some(root) = config.pointer("/root/path").and_then(Value::as_str) {
+        sources.add_root(&bundle.join(root), state);
     }
     sources
 }
 
-fn is_bind(mount: &Value) -> bool {
-    let kind = mount.get("type").and_then(Value::as_str).unwrap_or_default();
+/// Opens and looks at the sources of a profile's volumes, and at its root. `state` is where nucleus keeps its containers.
+pub fn look_at_profile(profile: &Profile, state: &Path) -> Sources {
+    let mut sources = Sources::default();
+    for (index, volume) in profile.mounts.volumes.iter().enumerate() {
+        let submounts = if volume.recursive { Submounts::Included } else { Submounts::LeftOut };
+        sources.add(index, volume.source.as_path(), submounts, state);
+    }
+    if let Some(root) = profile.rootfs.directory() {
+        sources.add_root(root.as_path(), state);
+    }
+    sources
+}
+
+/// Whether a mount is a bind mount, and of how much: mount(8), and the specification's empty type.
+fn bind(mount: &Value) -> Option<Submounts> {
     let options = mount.get("options").and_then(Value::as_array);
-    let named = options.into_iter().flatten().any(|option| option == "bind" || option == "rbind");
-    named || matches!(kind, "bind" | "" | "none")
+    let has = |name: &str| options.into_iter().flatten().any(|option| option == name);
+    match mount.get("type").and_then(Value::as_str).unwrap_or_default() {
+        _ if has("rbind") => Some(Submounts::Included),
+        _ if has("bind") => Some(Submounts::LeftOut),
+        "bind" | "" | "none" => Some(Submounts::Included),
+        _ => None,
+    }
 }
 
-fn open(path: &Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+/// Opens a source, following links, and says what was opened. From here on only the descriptor counts.
+pub(crate) fn look(path: &Path, submounts: Submounts, state: &Path) -> (Source, Option<OwnedFd>) {
+    match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Err(errno) => (Source::Closed(io::Error::from(errno).to_string()), None),
+        Ok(opened) => match examine(&opened, submounts, state) {
+            Ok(found) => (Source::Found(found), Some(opened)),
+            Err(error) => (Source::Hidden(error.to_string()), Some(opened)),
+        },
+    }
 }
 
-fn reach(source: &OwnedFd) -> io::Result<Reach> {
+fn examine(source: &OwnedFd, submounts: Submounts, state: &Path) -> io::Result<Found> {
     let stat = fstat(source)?;
-    let path = std::fs::read_link(format!("/proc/self/fd/{}", source.as_raw_fd()))?;
+    let path = whereabouts(source, &stat)?;
+    let shape = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Shape::Directory,
+        _ => Shape::File,
+    };
     let magic = u64::try_from(fstatfs(source)?.f_type).unwrap_or_default() & 0xffff_ffff;
-    Ok(match FileType::from_raw_mode(stat.st_mode) {
+    let reach = match FileType::from_raw_mode(stat.st_mode) {
         FileType::CharacterDevice if is_node_dangerous("c", &stat) => Reach::Device,
         FileType::CharacterDevice => Reach::Files,
         FileType::BlockDevice => Reach::Device,
         FileType::Socket if is_engine(path.file_name()) => Reach::Engine,
         _ if is_same(&stat, Path::new("/")) => Reach::Root,
         _ if KERNEL.contains(&magic) || is_same(&stat, Path::new("/dev")) => Reach::Kernel,
-        FileType::Directory if holds_kernel(&path)? => Reach::Kernel,
-        FileType::Directory if holds_engine(source)? => Reach::Engine,
+        _ if is_near(&path, shape, &state_directories(state)) => Reach::State,
+        FileType::Directory if submounts == Submounts::Included && holds_kernel(&path)? => Reach::Kernel,
+        FileType::Directory if holds_engine(&path) => Reach::Engine,
         _ => Reach::Files,
-    })
+    };
+    Ok(Found { path, shape, reach })
+}
+
+/// Where an opened file lies (`proc_pid_fd(5)`). The path of one that was removed, that hangs nowhere, or that another mount
+/// namespace shows says nothing about this one, so it must lead to the same file again.
+fn whereabouts(source: &OwnedFd, stat: &Stat) -> io::Result<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", source.as_raw_fd()))?;
+    if is_same(stat, &path) { Ok(path) } else { Err(io::Error::other("it is not where its path says")) }
 }
 
 fn is_node_dangerous(kind: &str, stat: &Stat) -> bool {
@@ -125,6 +199,39 @@ fn is_node_dangerous(kind: &str, stat: &Stat) -> bool {
 
 fn is_same(stat: &Stat, path: &Path) -> bool {
     rustix::fs::stat(path).is_ok_and(|other| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino))
+}
+
+fn state_directories(state: &Path) -> [PathBuf; 2] {
+    [leads_to(state), leads_to(Path::new(USUAL_STATE))]
+}
+
+/// Whether a source is one of the directories, lies in one, or holds one.
+fn is_near(path: &Path, shape: Shape, directories: &[PathBuf]) -> bool {
+    let near = |directory: &PathBuf| {
+        path.starts_with(directory) || shape == Shape::Directory && directory.starts_with(path)
+    };
+    directories.iter().any(near)
+}
+
+/// A path with the links in as much of it as is there resolved.
+fn leads_to(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for directory in path.ancestors() {
+        if let Ok(resolved) = directory.canonicalize() {
+            return missing.into_iter().rev().fold(resolved, |path: PathBuf, name| path.join(name));
+        }
+        missing.extend(directory.file_name());
+    }
+    path.to_owned()
+}
+
+/// Where the links in these patterns lead, by the text of the pattern, if that is elsewhere: `/var/run` is often `/run`.
+pub(super) fn denied_places(patterns: &[PathPattern]) -> BTreeMap<String, PathPattern> {
+    let elsewhere = patterns.iter().filter_map(|pattern| {
+        let resolved = leads_to(&pattern.fixed());
+        (resolved != pattern.fixed()).then(|| (pattern.to_string(), pattern.moved_to(&resolved)))
+    });
+    elsewhere.collect()
 }
 
 /// Whether a file system of the kernel is mounted below a directory: a recursive bind would bring it along.
@@ -153,70 +260,118 @@ fn unescaped(field: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
-/// Whether an engine's socket lies in a directory, or in one right below it, as in `/run`.
-fn holds_engine(directory: &OwnedFd) -> io::Result<bool> {
-    let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
-    let holds = |path: &Path| {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.filter(|entry| is_engine(Some(&entry.file_name()))).any(|entry| is_socket(&entry))
-    };
-    if holds(Path::new(&path)) {
-        return Ok(true);
-    }
-    let below =
-        std::fs::read_dir(&path)?.flatten().filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
-    // A volume with very many directories is no directory of sockets.
-    Ok(below.take(512).any(|entry| holds(&entry.path())))
+/// Whether an engine's socket lies below a directory: at a usual place, or bound by somebody who runs (`/proc/net/unix`).
+/// A walk through the directory would cost more than a whole start.
+fn holds_engine(directory: &Path) -> bool {
+    let usual = USUAL_SOCKETS.iter().map(Path::new);
+    usual.filter(|socket| socket.starts_with(directory)).any(is_socket)
+        || bound_sockets().iter().any(|socket| socket.starts_with(directory))
+}
+
+/// Sockets of engines to which somebody listens, where the links in their paths lead.
+fn bound_sockets() -> Vec<PathBuf> {
+    let table = std::fs::read("/proc/net/unix").unwrap_or_default();
+    let paths = table.split(|byte| *byte == b'\n').filter_map(|line| {
+        let start = line.iter().position(|byte| *byte == b'/')?;
+        let path = Path::new(OsStr::from_bytes(&line[start..]));
+        is_engine(path.file_name()).then(|| leads_to(path))
+    });
+    paths.collect()
 }
 
 fn is_engine(name: Option<&OsStr>) -> bool {
     name.and_then(OsStr::to_str).is_some_and(|name| SOCKETS.contains(&name))
 }
 
-fn is_socket(entry: &std::fs::DirEntry) -> bool {
+fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
-    entry.file_type().is_ok_and(|kind| kind.is_socket())
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reach_of(source: &str) -> Reach {
-        let config = serde_json::json!({"mounts": [{"destination": "/x", "type": "bind", "source": source}]});
-        look_at_sources(&config, Path::new("/"))[0]
+    fn reach_of(source: &str, submounts: Submounts) -> Option<Reach> {
+        match look(Path::new(source), submounts, Path::new("/run/nowhere/state")).0 {
+            Source::Found(found) => Some(found.reach),
+            Source::Hidden(_) | Source::Closed(_) => None,
+        }
     }
 
-    impl std::ops::Index<usize> for Sources {
-        type Output = Reach;
+    fn scratch(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("nucleus-sources-{name}-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        directory.canonicalize().unwrap()
+    }
 
-        fn index(&self, index: usize) -> &Reach {
-            &self.reach[&index]
+    #[test]
+    fn the_hosts_root_kernel_devices_sockets_and_state_are_told_from_files_whatever_their_path() {
+        let directory = scratch("reach");
+        let link = directory.join("link");
+        std::os::unix::fs::symlink("/", &link).unwrap();
+        let deep = directory.join("a/b/c");
+        std::fs::create_dir_all(&deep).unwrap();
+        let socket = deep.join("docker.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let beside = directory.join("beside");
+        std::fs::create_dir(&beside).unwrap();
+        for (source, expected) in [
+            ("/", Some(Reach::Root)),
+            (link.to_str().unwrap(), Some(Reach::Root)),
+            ("/proc/sys", Some(Reach::Kernel)),
+            ("/sys", Some(Reach::Kernel)),
+            ("/sys/fs/cgroup", Some(Reach::Kernel)),
+            ("/dev", Some(Reach::Kernel)),
+            ("/dev/null", Some(Reach::Files)),
+            ("/dev/kmsg", Some(Reach::Device)),
+            (socket.to_str().unwrap(), Some(Reach::Engine)),
+            (directory.to_str().unwrap(), Some(Reach::Engine)),
+            (beside.to_str().unwrap(), Some(Reach::Files)),
+            ("/run", Some(Reach::State)),
+            ("/usr", Some(Reach::Files)),
+            ("/nonexistent", None),
+        ] {
+            assert_eq!(reach_of(source, Submounts::Included), expected, "{source}");
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_state_is_near_whatever_lies_in_it_and_whatever_holds_it() {
+        let state = [PathBuf::from("/run/x/state")];
+        for (path, shape, expected) in [
+            ("/run/x/state", Shape::Directory, true),
+            ("/run/x/state/web/secret", Shape::File, true),
+            ("/run/x", Shape::Directory, true),
+            ("/run/x/stat", Shape::Directory, false),
+            ("/run/x/other", Shape::Directory, false),
+        ] {
+            assert_eq!(is_near(Path::new(path), shape, &state), expected, "{path}");
         }
     }
 
     #[test]
-    fn the_hosts_root_kernel_and_devices_are_told_from_files_whatever_their_path() {
-        let directory = std::env::temp_dir().join(format!("nucleus-sources-{}", std::process::id()));
-        std::fs::create_dir(&directory).unwrap();
-        let link = directory.join("link");
-        std::os::unix::fs::symlink("/", &link).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(directory.join("docker.sock")).unwrap();
-        for (source, expected) in [
-            ("/", Reach::Root),
-            (link.to_str().unwrap(), Reach::Root),
-            ("/proc/sys", Reach::Kernel),
-            ("/sys", Reach::Kernel),
-            ("/sys/fs/cgroup", Reach::Kernel),
-            ("/dev", Reach::Kernel),
-            ("/dev/null", Reach::Files),
-            ("/dev/kmsg", Reach::Device),
-            (directory.to_str().unwrap(), Reach::Engine),
-            ("/usr", Reach::Files),
-            ("/nonexistent", Reach::Unknown),
-        ] {
-            assert_eq!(reach_of(source), expected, "{source}");
-        }
+    fn a_removed_file_has_no_place() {
+        let directory = scratch("removed");
+        let opened = rustix::fs::open(&directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let stat = fstat(&opened).unwrap();
+        assert_eq!(whereabouts(&opened, &stat).unwrap(), directory);
+        std::fs::remove_dir(&directory).unwrap();
+        assert!(whereabouts(&opened, &stat).is_err());
+    }
+
+    #[test]
+    fn the_links_in_a_denied_path_are_followed_as_far_as_it_is_there() {
+        let directory = scratch("denied");
+        let (real, link) = (directory.join("real"), directory.join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let pattern: PathPattern = format!("{}/missing/*/key", link.display()).parse().unwrap();
+        let places = denied_places(std::slice::from_ref(&pattern));
+        let expected = format!("{}/missing/*/key", real.display());
+        assert_eq!(places.get(&pattern.to_string()).map(ToString::to_string), Some(expected));
+        assert!(denied_places(&["/usr/**".parse().unwrap()]).is_empty());
         std::fs::remove_dir_all(directory).unwrap();
     }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::decided::Decided;
 use super::host::RuntimeEntry;
+use super::policy::Policy;
 
 /// What a missing capability does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,10 @@ pub struct Plan {
     pub volumes: Vec<Decided<VolumePlan>>,
     /// In-memory file systems, parents before children.
     pub tmpfs: Vec<Decided<TmpfsPlan>>,
+    /// What may be mounted.
+    pub mount_policy: Policy,
+    /// By which rule each volume is mounted, in the order of the profile.
+    pub admitted: Vec<Decided<Admitted>>,
     /// Size of `/dev/shm` in bytes.
     pub shm: Decided<u64>,
     /// The network.
@@ -190,6 +195,15 @@ pub enum VolumeIds {
     Container,
     /// Maps of the volume's own, from ids on the file system to the host's.
     Maps(UserNamespacePlan),
+}
+
+/// A volume that the policy lets pass, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// In the container.
+    pub target: PathBuf,
+    /// Where the source really lies and which rule allows it, in words.
+    pub why: String,
 }
 
 /// Whether what is mounted below a volume's source comes with it.

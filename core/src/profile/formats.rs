@@ -2,8 +2,8 @@
 
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceRef, Duration,
-    EnvName, FileMode, HostName, HostPath, IndexSet, RlimitName, RlimitValue, SysctlName, SysctlValue,
-    Textual, UserSpec,
+    EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, RlimitName, RlimitValue,
+    SysctlName, SysctlValue, Textual, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -30,7 +30,7 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 17] = [
+static FORMATS: [Format; 19] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
@@ -40,9 +40,11 @@ static FORMATS: [Format; 17] = [
     Format::of::<Duration>(),
     Format::of::<EnvName>(),
     Format::of::<FileMode>(),
+    Format::of::<FileSystemName>(),
     Format::of::<HostName>(),
     Format::of::<HostPath>(),
     Format::of::<IndexSet>(),
+    Format::of::<PathPattern>(),
     Format::of::<RlimitName>(),
     Format::of::<RlimitValue>(),
     Format::of::<SysctlName>(),

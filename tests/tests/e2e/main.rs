@@ -10,6 +10,7 @@ mod explain;
 mod filesystem;
 mod identity;
 mod kernel_files;
+mod mount_policy;
 mod mounts;
 mod namespaces;
 mod oci;

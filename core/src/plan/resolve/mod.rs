@@ -4,11 +4,13 @@ use nucleus_abi::{Error, ErrorCode, Result};
 
 use super::decided::Decided;
 use super::host::HostFacts;
+use super::policy::Policy;
 use super::types::{Enforcement, NetworkPlan, Plan};
 use crate::profile::{self, Loaded, Profile};
 
 mod files;
 mod namespaces;
+mod policy;
 mod process;
 mod resources;
 mod security;
@@ -34,6 +36,8 @@ impl Resolver<'_> {
     fn plan(&mut self) -> Plan {
         let network = self.network();
         let (volumes, tmpfs) = (self.volumes(), self.tmpfs());
+        let mount_policy = Policy::of(self.loaded, self.facts);
+        let admitted = self.admitted(&mount_policy);
         let rootfs_access = self.rootfs_access();
         let security = self.security(network.value, rootfs_access.value, &volumes, &tmpfs);
         Plan {
@@ -46,6 +50,8 @@ impl Resolver<'_> {
             rootfs_access,
             volumes,
             tmpfs,
+            mount_policy,
+            admitted,
             shm: self.shm(),
             network,
             namespaces: self.namespaces(),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Change;
 use crate::plan::bounds::Bound;
+use crate::plan::policy::Objection;
 
 /// A `config.json` that is being tightened.
 pub(super) struct Document<'a> {
@@ -97,6 +98,14 @@ impl<'a> Document<'a> {
                 .because(format!("{asked} ({})", bound.decided))
                 .hint(hint),
         );
+    }
+}
+
+impl Document<'_> {
+    /// What the profile's mount policy does not allow. Where the rule has no line, the profile is named.
+    pub(super) fn object(&mut self, field: &str, objection: &Objection, profile: &Bound<String>) {
+        let decided = objection.decided.clone().unwrap_or_else(|| profile.decided.clone());
+        self.refuse(field, &objection.cause, &Bound { value: (), decided }, &objection.hint);
     }
 }
 

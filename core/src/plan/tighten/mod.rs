@@ -30,6 +30,7 @@ use serde_json::Value;
 pub(in crate::plan) use self::devices::is_dangerous;
 use self::document::Document;
 use super::bounds::{Bounds, Held};
+use super::policy::Source;
 
 /// A field that the profile changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,8 @@ pub struct Tightened {
     pub refusals: Vec<Error>,
     /// Landlock rules for the container's processes.
     pub landlock: Option<Vec<LandlockRule>>,
+    /// By which rule of the mount policy each bind mount is there, by its field.
+    pub admitted: BTreeMap<String, String>,
 }
 
 impl Tightened {
@@ -86,44 +89,17 @@ impl Tightened {
 pub struct EngineFacts {
     /// The paths in `linux.namespaces` that lead to a namespace of nucleus itself: the host's, as far as it can tell.
     pub own_namespaces: Vec<String>,
-    /// What the sources of bind mounts lead to, by the index of the mount.
-    pub sources: BTreeMap<usize, Reach>,
+    /// What the sources of bind mounts are, by the index of the mount.
+    pub sources: BTreeMap<usize, Source>,
+    /// What the directory that is to be the root is; `None` if there is none.
+    pub root: Option<Source>,
 }
 
 impl EngineFacts {
     /// Nothing is known of a source that was not looked at.
-    fn reach(&self, mount: usize) -> Reach {
-        self.sources.get(&mount).copied().unwrap_or(Reach::Unknown)
-    }
-}
-
-/// What of the host a bind mount reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Ordinary files.
-    Files,
-    /// The host's root.
-    Root,
-    /// A file system through which the kernel is spoken to (procfs, sysfs, cgroupfs and others), or one below it.
-    Kernel,
-    /// A device node through which the host can be reached.
-    Device,
-    /// The socket of an engine or of systemd: who can write to it is root of the host.
-    Engine,
-    /// It could not be looked at.
-    Unknown,
-}
-
-impl Reach {
-    fn objection(self) -> Option<&'static str> {
-        match self {
-            Self::Files => None,
-            Self::Root => Some("is the host's root"),
-            Self::Kernel => Some("holds a file system of the host's kernel"),
-            Self::Device => Some("is a device that reaches the host"),
-            Self::Engine => Some("holds the socket of an engine or of systemd"),
-            Self::Unknown => Some("cannot be looked at"),
-        }
+    fn source(&self, mount: usize) -> Source {
+        let unknown = || Source::Closed("nobody looked".to_owned());
+        self.sources.get(&mount).cloned().unwrap_or_else(unknown)
     }
 }
 
@@ -134,15 +110,16 @@ impl Reach {
 pub fn config(config: &mut Value, bounds: &Bounds, facts: &EngineFacts) -> Result<Tightened> {
     let mut document = Document::new(config)?;
     rights::process(&mut document, &bounds.held)?;
-    root::tighten(&mut document, bounds)?;
+    root::tighten(&mut document, bounds, facts)?;
     mounts::tighten(&mut document, bounds, facts)?;
     namespaces::tighten(&mut document, bounds, facts)?;
     devices::tighten(&mut document, &bounds.held)?;
     limits::tighten(&mut document, &bounds.held, limits::Excess::Lowered)?;
     seccomp::tighten(&mut document, bounds)?;
     let landlock = mounts::landlock(&document, bounds);
+    let admitted = mounts::admitted(&document, bounds, facts);
     let (changes, refusals) = document.into_parts();
-    Ok(Tightened { changes, refusals, landlock })
+    Ok(Tightened { changes, refusals, landlock, admitted })
 }
 
 /// Tightens the `process` of an `exec`.
@@ -155,7 +132,7 @@ pub fn process(process: &mut Value, held: &Held) -> Result<Tightened> {
     rights::process(&mut document, held)?;
     let (changes, refusals) = document.into_parts();
     *process = wrapped["process"].take();
-    Ok(Tightened { changes, refusals, landlock: None })
+    Ok(Tightened { changes, refusals, ..Tightened::default() })
 }
 
 /// Holds an `update` to the bounds: what exceeds one is refused, for whoever updates wants to know.

@@ -1,14 +1,16 @@
 //! `mounts`: what may be mounted where, with the flags that the profile promises, and the Landlock rules that follow.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{LandlockRule, Result};
 use serde_json::{Value, json};
 
+use super::EngineFacts;
 use super::document::{Document, invalid};
-use super::{EngineFacts, Reach};
 use crate::plan::bounds::{Bounds, LandlockBound};
 use crate::plan::landlock::default_rules;
+use crate::plan::policy::{Objection, Policy, Source, rule};
 use crate::plan::types::{Access, Execution, Submounts, TmpfsPlan, VolumePlan};
 
 /// File systems that a container may have new, and the one place of those through which the kernel is spoken to:
@@ -24,6 +26,16 @@ const NEW: [(&str, Option<&str>); 7] = [
 ];
 /// File systems of the kernel that are read-only: what can be written there concerns the host.
 const READ_ONLY: [&str; 3] = ["sysfs", "cgroup", "cgroup2"];
+/// New file systems that are part of every container.
+const STANDARD: [(&str, &str); 7] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("tmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
+    ("tmpfs", "/dev/shm"),
+    ("cgroup", "/sys/fs/cgroup"),
+    ("cgroup2", "/sys/fs/cgroup"),
+];
 /// Options that let mounts out to the host.
 const SHARED: [&str; 2] = ["shared", "rshared"];
 /// Options that undo what is forced.
@@ -35,8 +47,11 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
         let field = format!("mounts[{index}]");
         let options = options(mount, &field)?;
         let kind = Kind::of(mount, &options);
-        if let Some((asked, hint)) = objection(mount, &options, kind, facts.reach(index)) {
+        if let Some((asked, hint)) = objection(mount, &options, kind) {
             document.refuse(&field, asked, &bounds.held.profile, hint);
+        }
+        for objection in objections(&bounds.held.mounts, mount, kind, &facts.source(index)) {
+            document.object(&field, &objection, &bounds.held.profile);
         }
         let forced = forced(mount, kind).iter().fold(options.clone(), |options, flag| force(options, flag));
         if forced != options {
@@ -71,13 +86,46 @@ impl<'m> Kind<'m> {
     }
 }
 
-/// Why the container may not have a mount, and what to do.
-fn objection(
-    mount: &Value,
-    options: &[String],
-    kind: Kind<'_>,
-    reach: Reach,
-) -> Option<(String, &'static str)> {
+/// What the profile's mount policy has against a mount.
+fn objections(policy: &Policy, mount: &Value, kind: Kind<'_>, source: &Source) -> Vec<Objection> {
+    let destination = Path::new(text(mount, "destination"));
+    let verdicts = match kind {
+        Kind::New(name) if is_standard(name, destination) => return Vec::new(),
+        Kind::New(name) => [policy.kind(name), policy.target(destination), Ok(())],
+        Kind::Bind | Kind::RecursiveBind => {
+            let source = policy.known(source, Policy::source).map(drop);
+            [policy.kind("bind"), policy.target(destination), source]
+        }
+    };
+    verdicts.into_iter().filter_map(std::result::Result::err).collect()
+}
+
+/// What every container has, whatever else is mounted (config-linux.md, "Default Filesystems"; its devices and groups).
+fn is_standard(kind: &str, destination: &Path) -> bool {
+    STANDARD.iter().any(|(known, place)| *known == kind && destination == Path::new(place))
+}
+
+/// By which rule each bind mount is there, by its field; what is refused is not among them.
+pub(super) fn admitted(
+    document: &Document<'_>,
+    bounds: &Bounds,
+    facts: &EngineFacts,
+) -> BTreeMap<String, String> {
+    let policy = &bounds.held.mounts;
+    let mounts = document.list("mounts").unwrap_or_default().iter().enumerate();
+    let allowed = mounts.filter_map(|(index, _)| match facts.sources.get(&index)? {
+        source @ Source::Found(found) => {
+            let ground = policy.known(source, Policy::source).ok()?;
+            let why = format!("{}, allowed by {}", found.path.display(), rule(policy, ground));
+            Some((format!("mounts[{index}].source"), why))
+        }
+        Source::Hidden(_) | Source::Closed(_) => None,
+    });
+    allowed.collect()
+}
+
+/// Why no container may have a mount, and what to do.
+fn objection(mount: &Value, options: &[String], kind: Kind<'_>) -> Option<(String, &'static str)> {
     let destination = Path::new(text(mount, "destination"));
     let has = |names: &[&str]| options.iter().find(|option| names.contains(&option.as_str()));
     if let Some(shared) = has(&SHARED) {
@@ -107,9 +155,7 @@ fn objection(
             }
             Some(_) => None,
         },
-        Kind::Bind | Kind::RecursiveBind => reach.objection().map(|asked| {
-            (format!("{} {asked}", text(mount, "source")), "bind what the workload needs, and no more")
-        }),
+        Kind::Bind | Kind::RecursiveBind => None,
     }
 }
 

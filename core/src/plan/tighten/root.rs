@@ -4,12 +4,19 @@ use std::path::PathBuf;
 
 use nucleus_abi::Result;
 
+use super::EngineFacts;
 use super::document::Document;
 use crate::plan::bounds::{Bound, Bounds, NetworkBound};
 use crate::plan::defaults::is_namespaced_sysctl;
+use crate::plan::policy::Policy;
 use crate::plan::types::NetworkPlan;
 
-pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
+pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &EngineFacts) -> Result<()> {
+    if let Some(root) = &facts.root
+        && let Err(objection) = bounds.held.mounts.known(root, Policy::root)
+    {
+        document.object("root.path", &objection, &bounds.held.profile);
+    }
     if let Some(bound) = &bounds.readonly_root {
         document.set("root.readonly", true, &bound.decided)?;
     }

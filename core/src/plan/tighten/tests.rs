@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{EngineFacts, Reach, Tightened};
-use crate::plan::{Bounds, HostFacts, resolve};
+use super::{EngineFacts, Tightened};
+use crate::plan::{Bounds, Found, HostFacts, Reach, Shape, Source, resolve};
 use crate::profile::{Request, SearchPath, load};
 
 /// The bounds of a profile with these lines.
@@ -40,7 +40,9 @@ fn tightened(config: &mut Value, yaml: &str) -> Tightened {
 
 /// Facts in which the sources of all mounts lead to the same.
 fn facts(reach: Reach) -> EngineFacts {
-    EngineFacts { own_namespaces: Vec::new(), sources: (0..9).map(|mount| (mount, reach)).collect() }
+    let found = Source::Found(Found { path: "/srv/data".into(), shape: Shape::Directory, reach });
+    let sources = (0..9).map(|mount| (mount, found.clone())).collect();
+    EngineFacts { sources, ..EngineFacts::default() }
 }
 
 /// The ordinary container with one field changed, under a profile.
@@ -219,13 +221,75 @@ fn mounts_that_lead_out_to_the_host_are_refused() {
 #[test]
 fn a_bind_mount_that_reaches_the_host_is_refused_by_what_its_source_leads_to() {
     let mount = json!([{"destination": "/host", "type": "bind", "source": "/x", "options": ["rbind"]}]);
-    for reach in [Reach::Root, Reach::Kernel, Reach::Device, Reach::Engine, Reach::Unknown] {
+    let refusals = |facts: &EngineFacts| {
         let mut config = ordinary();
         config["mounts"] = mount.clone();
-        let tightened = super::config(&mut config, &bounds(""), &facts(reach)).unwrap();
-        assert_eq!(tightened.refusals.len(), 1, "{reach:?}");
+        super::config(&mut config, &bounds(""), facts).unwrap().refusals
+    };
+    for reach in [Reach::Root, Reach::Kernel, Reach::Device, Reach::Engine, Reach::State] {
+        assert_eq!(refusals(&facts(reach)).len(), 1, "{reach:?}");
     }
-    assert_eq!(changed("/mounts", mount, "").1.refusals, []);
+    for unknown in [Source::Closed("gone".into()), Source::Hidden("moved".into())] {
+        let facts = EngineFacts { sources: [(0, unknown)].into(), ..EngineFacts::default() };
+        assert!(refusals(&facts)[0].to_string().contains("cannot be looked at"));
+    }
+    assert_eq!(refusals(&EngineFacts::default()).len(), 1, "nobody looked");
+    assert_eq!(refusals(&facts(Reach::Files)), []);
+}
+
+#[test]
+fn the_mount_policy_holds_for_an_engines_mounts_and_names_its_line() {
+    let mounts = json!([
+        {"destination": "/data", "type": "bind", "source": "/x", "options": ["bind"]},
+        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
+    ]);
+    // The source leads to /srv/data.
+    for (policy, expected) in [
+        ("deny: [/srv/data/**]", Some("mounts.policy.deny[0]: /srv/data/**")),
+        ("deny: [/usr, /srv/data/secret]", Some("mounts.policy.deny[1]")),
+        ("allow: [/var/**]", Some("mounts.policy.allow")),
+        ("allowTargets: [/tmp]", Some("mounts.policy.allowTargets")),
+        ("forbidTypes: [bind]", Some("mounts.policy.forbidTypes[0]")),
+        ("forbidTypes: [tmpfs]", Some("mounts.policy.forbidTypes[0]")),
+        ("allow: [/srv/*], deny: [/srv/other], allowTargets: [/data, /tmp], forbidTypes: [mqueue]", None),
+    ] {
+        let yaml = format!("mounts:\n  policy: {{{policy}}}\n");
+        let (_, tightened) = changed("/mounts", mounts.clone(), &yaml);
+        let said: Vec<String> = tightened.refusals.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{policy}: {said:?}");
+        if let Some(expected) = expected {
+            assert!(said[0].contains(expected) && said[0].contains(".yaml:4"), "{policy}: {said:?}");
+        } else {
+            let why = &tightened.admitted["mounts[0].source"];
+            assert_eq!(why, "/srv/data, allowed by mounts.policy.allow[0]: /srv/*");
+        }
+    }
+}
+
+#[test]
+fn what_every_container_has_needs_no_word_of_the_mount_policy() {
+    let mounts = json!([
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm"},
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs"},
+    ]);
+    let yaml = "mounts: {policy: {allow: [], allowTargets: [], forbidTypes: [tmpfs, proc]}}\n";
+    assert_eq!(changed("/mounts", mounts, yaml).1.refusals, []);
+}
+
+#[test]
+fn an_engines_root_is_neither_denied_nor_the_hosts() {
+    let refusals = |path: &str, reach: Reach| {
+        let found = Found { path: path.into(), shape: Shape::Directory, reach };
+        let facts = EngineFacts { root: Some(Source::Found(found)), ..facts(Reach::Files) };
+        let yaml = "mounts: {policy: {allow: [/srv/**], deny: [/etc]}}\n";
+        super::config(&mut ordinary(), &bounds(yaml), &facts).unwrap().refusals
+    };
+    assert_eq!(refusals("/var/lib/images/1", Reach::Files), []);
+    for (path, reach) in [("/etc/x", Reach::Files), ("/", Reach::Root), ("/run", Reach::State)] {
+        assert!(refusals(path, reach)[0].to_string().contains("root.path"), "{path}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod rootfs;
 mod security;
 mod workload;
 
-pub use mounts::{Access, IdMap, Mounts, Tmpfs, Volume};
+pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
 pub use network::{EngineNetwork, Network, NetworkMode};
 pub use resources::{Io, IoWeight, Resources};

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::either::short_or_map;
 use super::namespaces::UserMappings;
-use crate::profile::values::{AbsolutePath, Bounded, ByteSize, FileMode, HostPath, Id};
+use crate::profile::values::{
+    AbsolutePath, Bounded, ByteSize, FileMode, FileSystemName, HostPath, Id, PathPattern,
+};
 
 /// What is mounted into the root file system; everything is nosuid and nodev.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -20,6 +22,39 @@ pub struct Mounts {
     /// The size of `/dev/shm`. Default: chosen by the backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm: Option<ByteSize>,
+    /// What may be mounted at all, whoever asks for it. Default: everything but what is always forbidden.
+    #[serde(default, skip_serializing_if = "MountPolicy::is_default")]
+    pub policy: MountPolicy,
+}
+
+/// What may be mounted: of this profile, of the command line, and of an engine's `config.json`.
+///
+/// Patterns are absolute paths in which `*` stands for any part of a name and `**` for any number of names. They are
+/// compared with where a source really lies: links are resolved first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MountPolicy {
+    /// Sources that may be mounted, with all below them. Default: every one that is not forbidden.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<PathPattern>>,
+    /// Sources that may not be mounted, with all below them and every directory that holds one; stronger than all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<PathPattern>,
+    /// Where in the container something may be mounted, with all below. Default: everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_targets: Option<Vec<PathPattern>>,
+    /// Types of file systems that may not be mounted; `bind` stands for the host's files. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forbid_types: Vec<FileSystemName>,
+    /// Of the sources that are always forbidden, those that may be mounted after all. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dangerous: Vec<PathPattern>,
+}
+
+impl MountPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A file or directory of the host, mounted into the container.

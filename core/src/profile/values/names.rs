@@ -1,4 +1,4 @@
-//! Names: of backends, hosts and environment variables.
+//! Names: of backends, hosts, environment variables and types of file systems.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +17,17 @@ pub struct HostName(String);
 /// The name under which a backend registers, or `auto`: the best one that can enforce the plan on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendName(String);
+
+/// The type of a file system as mount(8) knows it, or `bind`: a file or directory of the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileSystemName(String);
+
+impl FileSystemName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl EnvName {
     /// The name.
@@ -78,6 +89,19 @@ impl FromStr for HostName {
     }
 }
 
+impl FromStr for FileSystemName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(known) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadValue::new("a file system's type is made of small letters, digits, `_`, `.` and `-`"))
+        }
+    }
+}
+
 impl FromStr for BackendName {
     type Err = BadValue;
 
@@ -94,6 +118,12 @@ impl FromStr for BackendName {
 }
 
 impl fmt::Display for EnvName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for FileSystemName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -135,6 +165,14 @@ impl Textual for BackendName {
     const ACCEPTS: Accepts = Accepts::Text;
 }
 textual!(BackendName, "BackendName");
+
+impl Textual for FileSystemName {
+    const FORMAT: &'static str = "file-system-name";
+    const EXPECTED: &'static str = "the type of a file system such as tmpfs, or bind";
+    const PATTERN: &'static str = "^[a-z0-9_.-]+$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(FileSystemName, "FileSystemName");
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,87 @@
+//! Sources of the host, as they were opened when the plan was made: what the mount policy saw is what is mounted.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use nucleus_abi::{Error, ErrorCode, Result};
+use rustix::fs::FileType;
+
+use super::rootfs;
+use crate::plan::{Decided, Ground, Objection, Plan, Policy, Source, Sources, Submounts, VolumePlan, look};
+use crate::profile::Origin;
+
+/// A plan and what was opened for it.
+pub(super) struct Chosen<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) sources: &'a Sources,
+    /// Where nucleus keeps its containers.
+    pub(super) state: &'a Path,
+}
+
+impl Chosen<'_> {
+    /// The source of a volume.
+    ///
+    /// # Errors
+    /// `host-unfit` if it cannot be opened; `profile-refuses` if the policy does not allow it.
+    pub(super) fn volume(&self, volume: &Decided<VolumePlan>) -> Result<OwnedFd> {
+        let VolumePlan { source, target, submounts, .. } = &volume.value;
+        let number = self.plan.admitted.iter().position(|admitted| admitted.value.target == *target);
+        let unfit = || cannot_open(target, source, &volume.origin);
+        let opened = match number.and_then(|number| self.sources.opened.get(&number)) {
+            Some(opened) => opened.try_clone().map_err(|error| unfit().because(error))?,
+            None => self
+                .judged(source, *submounts, Policy::source, &volume.origin)?
+                .map_err(|why| unfit().because(why).hint("make it, or correct the profile"))?,
+        };
+        let stat = rustix::fs::fstat(&opened).map_err(|errno| unfit().because(errno))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::CharacterDevice | FileType::BlockDevice => Err(unfit()
+                .because("it is a device, and volumes are `nodev`")
+                .hint("name it under `devices`")),
+            _ => Ok(opened),
+        }
+    }
+
+    /// The directory that is to be the root.
+    ///
+    /// # Errors
+    /// As for [`Chosen::volume`].
+    pub(super) fn root(&self, path: &Path) -> Result<OwnedFd> {
+        let opened = match &self.sources.opened_root {
+            Some(opened) => opened.try_clone().map_err(|error| rootfs::cannot_open(path).because(error))?,
+            None => self
+                .judged(path, Submounts::Included, Policy::root, &self.plan.rootfs.origin)?
+                .map_err(|why| rootfs::cannot_open(path).because(why))?,
+        };
+        rootfs::directory_of(opened, path)
+    }
+
+    /// Opens and judges what could not be opened when the plan was made; the inner error is why it still cannot.
+    fn judged(
+        &self,
+        path: &Path,
+        submounts: Submounts,
+        judge: fn(&Policy, &crate::plan::Found) -> std::result::Result<Ground, Objection>,
+        origin: &Origin,
+    ) -> Result<std::result::Result<OwnedFd, String>> {
+        let (source, opened) = look(path, submounts, self.state);
+        let opened = match (&source, opened) {
+            (Source::Closed(why), _) => return Ok(Err(why.clone())),
+            (_, None) => return Ok(Err("it was not opened".to_owned())),
+            (_, Some(opened)) => opened,
+        };
+        match self.plan.mount_policy.known(&source, judge) {
+            Ok(_) => Ok(Ok(opened)),
+            Err(objection) => Err(Error::new(ErrorCode::ProfileRefuses, "mount a source")
+                .on(format!("{} ({origin})", path.display()))
+                .because(objection.with_line())
+                .hint(objection.hint)),
+        }
+    }
+}
+
+/// A source that cannot be opened, with the line that names it.
+pub(super) fn cannot_open(target: &Path, source: &Path, origin: &Origin) -> Error {
+    Error::new(ErrorCode::HostUnfit, format!("open the source of the mount at {}", target.display()))
+        .on(format!("{} ({origin})", source.display()))
+}
