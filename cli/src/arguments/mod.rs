@@ -15,6 +15,7 @@ pub(crate) mod list;
 pub(crate) mod pause;
 pub(crate) mod profile;
 pub(crate) mod ps;
+pub(crate) mod rootfs;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod update;

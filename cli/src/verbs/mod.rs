@@ -15,6 +15,7 @@ mod list;
 mod pause;
 mod profile;
 mod ps;
+mod rootfs;
 mod run;
 mod spec;
 mod start;
@@ -197,6 +198,13 @@ pub(crate) const VERBS: &[Verb] = &[
         arguments: arguments::profile::arguments,
         statuses: Statuses::Plain,
         act: profile::profile,
+    },
+    Verb {
+        name: "rootfs",
+        about: "Attest root file systems, and verify them",
+        arguments: arguments::rootfs::arguments,
+        statuses: Statuses::Plain,
+        act: rootfs::rootfs,
     },
     Verb {
         name: "backend",

@@ -12,6 +12,7 @@ use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 use serde_json::value::RawValue;
 
+use super::attestation;
 use super::chosen::{Chosen, cannot_open};
 use super::config::config_json;
 use super::identity::{self, Accounts, ResolvedUser};
@@ -19,6 +20,7 @@ use super::mounts::{Mount, MountOrigin, mounts};
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
 use super::skeleton::{self, Item, skeleton};
+use super::tree::Progress;
 use crate::plan::{Access, NetworkPlan, Plan, RootfsPlan, Sources};
 
 /// A bundle, ready for a backend.
@@ -57,6 +59,10 @@ pub fn materialise(
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
     })?;
+    // Last, for what was compared can change from then on; the descriptor stays the one that was compared.
+    if let (Some(rootfs), Some(attestation)) = (&rootfs, &plan.attestation) {
+        attestation::verify(rootfs.as_fd(), &attestation.value, &Progress::default())?;
+    }
     let rootfs = rootfs.map(|rootfs| provide_places(plan, rootfs, places, &path)).transpose()?;
     Ok(Bundle { path, config, rootfs, sources })
 }

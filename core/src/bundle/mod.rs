@@ -1,5 +1,6 @@
 //! A plan becomes an OCI bundle: `config.json`, a root file system, and descriptors of what was opened and checked.
 
+pub mod attestation;
 mod chosen;
 mod config;
 mod document;
@@ -10,9 +11,11 @@ mod provided;
 mod rootfs;
 mod skeleton;
 mod template;
+mod tree;
 
 pub use config::OCI_VERSION;
 pub use document::{Document, Terminal, read};
 pub use materialise::{Bundle, materialise, preview};
 pub(crate) use rootfs::home;
 pub use template::{Caller, write_template};
+pub use tree::Progress;

@@ -58,6 +58,8 @@ pub struct Bounds {
     pub held: Held,
     /// The root file system is read-only.
     pub readonly_root: Option<Bound<bool>>,
+    /// The root file system must be the one of a manifest, which an engine's never is.
+    pub attested: Option<Bound<bool>>,
     /// The system call filter that the engine's must lie within, as `linux.seccomp`.
     pub seccomp: Option<Bound<Value>>,
     /// Landlock rules.
@@ -171,6 +173,7 @@ impl Bounds {
         Self {
             held: Held::of(plan),
             readonly_root: readonly_root(plan),
+            attested: plan.attestation.as_ref().map(|it| bound(it, |_| true)),
             seccomp: match &security.seccomp.value {
                 SeccompPlan::Unconfined => None,
                 SeccompPlan::Filter { document, .. } => {

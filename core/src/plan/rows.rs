@@ -10,9 +10,9 @@ use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 
 use super::decided::Decided;
 use super::types::{
-    Access, CapabilitySets, Enforcement, EnvPlan, Execution, IdMapping, Identity, IoRateKind, NetworkPlan,
-    Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UserPlan,
-    VolumeIds, VolumePlan,
+    Access, AttestationPlan, CapabilitySets, Enforcement, EnvPlan, Execution, IdMapping, Identity,
+    IoRateKind, NetworkPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets,
+    TmpfsPlan, UserPlan, VolumeIds, VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -138,6 +138,9 @@ fn files(plan: &Plan, rows: &mut Rows) {
         }
     };
     rows.push("rootfs", rootfs, &plan.rootfs.origin, &[Capability::Rootfs, Capability::RootfsNodev]);
+    if let Some(attestation) = &plan.attestation {
+        rows.push("rootfs.attestation", attestation_text(&attestation.value), &attestation.origin, &[]);
+    }
     match plan.rootfs_access.value {
         Access::ReadOnly => {
             rows.push("rootfs.readonly", "true", &plan.rootfs_access.origin, &[Capability::RootfsReadonly]);
@@ -318,6 +321,17 @@ fn user(plan: &UserPlan) -> String {
 fn rlimit(limit: RlimitPlan) -> String {
     let text = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
     format!("{}:{}", text(limit.soft), text(limit.hard))
+}
+
+fn attestation_text(plan: &AttestationPlan) -> String {
+    let mut text = "required".to_owned();
+    if let Some(manifest) = &plan.manifest {
+        let _ = write!(text, ", by {}", show(manifest));
+    }
+    if let Some(key) = &plan.public_key {
+        let _ = write!(text, ", signed by {key}");
+    }
+    text
 }
 
 fn exec(execution: Execution) -> &'static str {

@@ -34,6 +34,8 @@ pub struct Plan {
     pub process: ProcessPlan,
     /// The root file system.
     pub rootfs: Decided<RootfsPlan>,
+    /// What the root file system is compared with before the start; `None` without a comparison.
+    pub attestation: Option<Decided<AttestationPlan>>,
     /// Whether the workload may write to the root file system.
     pub rootfs_access: Decided<Access>,
     /// Host files and directories in the container, parents before children.
@@ -151,6 +153,15 @@ pub enum RootfsPlan {
     Directory(PathBuf),
     /// That of the mount namespace that is joined.
     Joined,
+}
+
+/// What a root file system is compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttestationPlan {
+    /// The manifest; without one, `NAME.nucleus-manifest` beside the directory itself, links resolved.
+    pub manifest: Option<PathBuf>,
+    /// Who must have signed it, as a public key of minisign.
+    pub public_key: Option<String>,
 }
 
 /// Whether something may be written to.

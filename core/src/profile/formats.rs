@@ -2,8 +2,8 @@
 
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceRef, Duration,
-    EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, RlimitName, RlimitValue,
-    SysctlName, SysctlValue, Textual, UserSpec,
+    EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, PublicKey, RlimitName,
+    RlimitValue, SysctlName, SysctlValue, Textual, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -30,7 +30,7 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 19] = [
+static FORMATS: [Format; 20] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
@@ -45,6 +45,7 @@ static FORMATS: [Format; 19] = [
     Format::of::<HostPath>(),
     Format::of::<IndexSet>(),
     Format::of::<PathPattern>(),
+    Format::of::<PublicKey>(),
     Format::of::<RlimitName>(),
     Format::of::<RlimitValue>(),
     Format::of::<SysctlName>(),

@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, Source};
 use super::flags::FlagValue;
 use super::load::{LoadError, Request, invalid};
 use super::merge::overlay;
-use super::model::{Profile, Rootfs, Seccomp};
+use super::model::{Attestation, DirectoryRootfs, Profile, Rootfs, Seccomp};
 use super::origin::Origin;
 use super::origins::Origins;
 use super::parse::{Document, parse};
@@ -170,6 +170,12 @@ fn resolve_paths(profile: &mut Profile, origins: &Origins) {
         && let Some(path) = &mut rootfs.path
     {
         path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
+    }
+    if let Rootfs::Directory(DirectoryRootfs { attestation: Attestation::Required(required), .. }) =
+        &mut profile.rootfs
+        && let Some(manifest) = &mut required.manifest
+    {
+        manifest.resolve_in(&directory_of(&origins.of("/rootfs/attestation/manifest")));
     }
     if let Seccomp::File(seccomp) = &mut profile.security.seccomp {
         seccomp.file.resolve_in(&directory_of(&origins.of("/security/seccomp/file")));

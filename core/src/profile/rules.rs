@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
 use super::model::{
-    Capabilities, CapabilitySets, DirectoryRootfs, IdMap, IdMapping, NetworkMode, Profile, Rootfs,
-    TimeOffsets, UserNamespace,
+    Attestation, AttestationNamed, Capabilities, CapabilitySets, DirectoryRootfs, IdMap, IdMapping,
+    NetworkMode, Profile, Rootfs, TimeOffsets, UserNamespace,
 };
 use super::origins::Origins;
 use super::values::{AbsolutePath, CapabilityName};
 
 /// The mistakes of a profile whose fields don't go together.
 pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 8] =
-        [commands, rlimits, rootfs, times, mount_targets, networks, id_maps, capability_sets];
+    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 9] =
+        [commands, rlimits, rootfs, attestation, times, mount_targets, networks, id_maps, capability_sets];
     rules.iter().flat_map(|rule| rule(profile, origins)).collect()
 }
 
@@ -39,13 +39,26 @@ fn times(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
 
 fn rootfs(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
     let writable =
-        matches!(&profile.rootfs, Rootfs::Directory(DirectoryRootfs { path: None, readonly: false }));
+        matches!(&profile.rootfs, Rootfs::Directory(DirectoryRootfs { path: None, readonly: false, .. }));
     let mistake = || {
         let message = "`rootfs` is the host's programs and libraries, which are always read-only";
         Diagnostic::new(&origins.of("/rootfs/readonly"), message, "cannot be written to")
             .help("name a directory as `rootfs.path`, or mount a tmpfs or a volume where the workload writes")
     };
     writable.then(mistake).into_iter().collect()
+}
+
+fn attestation(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
+    let Rootfs::Directory(DirectoryRootfs { path: None, attestation, .. }) = &profile.rootfs else {
+        return Vec::new();
+    };
+    let mistake = || {
+        let message = "`rootfs` is the host's programs and libraries, of which there is no manifest";
+        Diagnostic::new(&origins.of("/rootfs/attestation"), message, "cannot be compared")
+            .help("name a directory as `rootfs.path`")
+    };
+    let required = *attestation != Attestation::Named(AttestationNamed::Off);
+    required.then(mistake).into_iter().collect()
 }
 
 fn rlimits(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {

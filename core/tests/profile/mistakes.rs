@@ -54,6 +54,16 @@ network: none
 }
 
 #[test]
+fn attestations() {
+    let text = "rootfs: {attestation: {manifest: m}}\n";
+    insta::assert_snapshot!("attestation_of_nothing", rendered_text("attest", format!("{V1}{text}")));
+    let text = "rootfs:\n  path: x\n  attestation: {publicKey: RWQ, manifets: m}\n";
+    insta::assert_snapshot!("attestation_by_nobody", rendered_text("attest", format!("{V1}{text}")));
+    let text = "rootfs: {path: x, attestation: yes}\n";
+    insta::assert_snapshot!("attestation_maybe", rendered_text("attest", format!("{V1}{text}")));
+}
+
+#[test]
 fn wrong_values() {
     let text = "\
 backend: Native

@@ -47,6 +47,8 @@ pub enum ErrorCode {
     CommandNotExecutable,
     /// The image tries something that no honest image does (a link in place of `/proc`, for example).
     HostileImage,
+    /// A root file system is not what its manifest says, or the manifest is not what its signature says.
+    AttestationFailed,
     /// A hook of the configuration failed, and with it what it was called for.
     HookFailed,
     /// The kernel refused an operation.
@@ -83,6 +85,7 @@ impl ErrorCode {
             Self::CommandNotFound => "command-not-found",
             Self::CommandNotExecutable => "command-not-executable",
             Self::HostileImage => "hostile-image",
+            Self::AttestationFailed => "attestation-failed",
             Self::HookFailed => "hook-failed",
             Self::SystemCall => "system-call",
             Self::Teardown => "teardown",

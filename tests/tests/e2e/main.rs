@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binary, real kernels, real programs. One module per theme.
 
+mod attestation;
 mod cgroups;
 mod crash;
 mod engines;

@@ -14,6 +14,7 @@ mod policy;
 mod process;
 mod resources;
 mod security;
+mod trees;
 
 /// Resolves a profile to a plan.
 ///
@@ -47,6 +48,7 @@ impl Resolver<'_> {
             enforcement: self.decided("/enforcement", self.enforcement()),
             process: self.process(),
             rootfs: self.rootfs(),
+            attestation: self.attestation(),
             rootfs_access,
             volumes,
             tmpfs,

@@ -20,6 +20,15 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
     if let Some(bound) = &bounds.readonly_root {
         document.set("root.readonly", true, &bound.decided)?;
     }
+    if let Some(bound) = &bounds.attested {
+        let asked = "the root file system is the engine's, and the profile wants one that a manifest attests";
+        document.refuse(
+            "root.path",
+            asked,
+            bound,
+            "let the engine verify its images, and drop the attestation here",
+        );
+    }
     union(document, "linux.maskedPaths", &bounds.masked_paths)?;
     union(document, "linux.readonlyPaths", &bounds.readonly_paths)?;
     if let Some(propagation @ ("shared" | "rshared")) = document.text("linux.rootfsPropagation")? {

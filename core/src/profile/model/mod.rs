@@ -22,7 +22,7 @@ pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
 pub use network::{EngineNetwork, Network, NetworkMode};
 pub use resources::{Io, IoWeight, Resources};
-pub use rootfs::{DirectoryRootfs, HostRuntime, Rootfs};
+pub use rootfs::{Attestation, AttestationNamed, DirectoryRootfs, HostRuntime, RequiredAttestation, Rootfs};
 pub use security::{
     Capabilities, CapabilitySets, Landlock, LandlockDefault, LandlockPaths, Seccomp, SeccompFile,
     SeccompNamed, Security,

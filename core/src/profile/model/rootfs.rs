@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::either::short_or_map;
-use crate::profile::values::HostPath;
+use crate::profile::values::{HostPath, PublicKey};
 
 /// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -49,6 +49,54 @@ pub struct DirectoryRootfs {
     /// Whether the root cannot be written. Default: true.
     #[serde(default = "read_only")]
     pub readonly: bool,
+    /// Whether the directory is compared with a manifest before each start: `required`, `off`, or a map, which
+    /// requires it too. Default: off.
+    #[serde(default)]
+    pub attestation: Attestation,
+}
+
+/// Whether a directory is compared with a manifest before each start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Attestation {
+    /// By a word.
+    Named(AttestationNamed),
+    /// It is, with what is said here.
+    Required(RequiredAttestation),
+}
+
+short_or_map!(Attestation { Named(AttestationNamed), Required(RequiredAttestation) });
+
+impl Default for Attestation {
+    fn default() -> Self {
+        Self::Named(AttestationNamed::Off)
+    }
+}
+
+/// Whether a directory is compared with a manifest, by a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum AttestationNamed {
+    /// It is, with the manifest that lies beside it.
+    Required,
+    /// It is not.
+    Off,
+}
+
+/// How a directory is compared with a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
+pub struct RequiredAttestation {
+    /// The manifest; a relative path is relative to the profile file. Default: `NAME.nucleus-manifest` beside the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<HostPath>,
+    /// Who must have signed the manifest: a public key of minisign. The signature is `MANIFEST.minisig`. Default: nobody
+    /// must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
 }
 
 const fn read_only() -> bool {
