@@ -42,7 +42,7 @@ impl Chosen<'_> {
         }
     }
 
-    /// The directory that is to be the root.
+    /// A directory that is to be the root, or a layer of it.
     ///
     /// # Errors
     /// As for [`Chosen::volume`].

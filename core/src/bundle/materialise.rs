@@ -16,12 +16,13 @@ use super::attestation;
 use super::chosen::{Chosen, cannot_open};
 use super::config::config_json;
 use super::identity::{self, Accounts, ResolvedUser};
+use super::layers::Layers;
 use super::mounts::{Mount, MountOrigin, mounts};
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
 use super::skeleton::{self, Item, skeleton};
 use super::tree::Progress;
-use crate::plan::{Access, NetworkPlan, Plan, RootfsPlan, Sources};
+use crate::plan::{Access, Decided, NetworkPlan, Plan, RootfsPlan, Sources};
 
 /// A bundle, ready for a backend.
 #[derive(Debug)]
@@ -52,18 +53,24 @@ pub fn materialise(
     let chosen = Chosen { plan, sources: looked_at.0, state: looked_at.1 };
     let sources = open_sources(&chosen, &mounts)?;
     let places = places(&mounts, &sources);
-    let rootfs = open_rootfs(&chosen, &places)?;
-    let image = rootfs.as_ref().filter(|_| matches!(plan.rootfs.value, RootfsPlan::Directory(_)));
-    let user = resolve_user(plan, image)?;
+    let root = open_root(&chosen, &places)?;
+    let accounts = match &root {
+        Root::Image(layers) if identity::needs_accounts(&plan.process.user.value) => {
+            rootfs::accounts([layers.seen()?.as_fd()].into_iter())
+        }
+        Root::Image(_) => Accounts::default(),
+        Root::Joined | Root::Private(_) => skeleton::accounts(plan),
+    };
+    let user = resolve_user(plan, &accounts)?;
     let config = config_json(plan, cgroup, &mounts, &user)?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
     })?;
     // Last, for what was compared can change from then on; the descriptor stays the one that was compared.
-    if let (Some(rootfs), Some(attestation)) = (&rootfs, &plan.attestation) {
-        attestation::verify(rootfs.as_fd(), &attestation.value, &Progress::default())?;
+    if let (Root::Image(layers), Some(attestation)) = (&root, &plan.attestation) {
+        attestation::verify(layers.lowest(), &attestation.value, &Progress::default())?;
     }
-    let rootfs = rootfs.map(|rootfs| provide_places(plan, rootfs, places, &path)).transpose()?;
+    let rootfs = finish(plan, root, places, &path)?;
     Ok(Bundle { path, config, rootfs, sources })
 }
 
@@ -74,27 +81,51 @@ fn write(path: &Path, config: &RawValue) -> io::Result<()> {
     std::fs::write(path.join("config.json"), config.get())
 }
 
-fn open_rootfs(chosen: &Chosen<'_>, places: &[Place]) -> Result<Option<OwnedFd>> {
-    let plan = chosen.plan;
+/// A root file system that is being made.
+enum Root {
+    /// That of the mount namespace that is joined.
+    Joined,
+    /// A private one, which is whole.
+    Private(OwnedFd),
+    /// Directories of the host.
+    Image(Layers),
+}
+
+/// Opens directories of the host by `open`.
+fn open_image(plan: &Plan, open: &dyn Fn(&Path) -> Result<OwnedFd>) -> Result<Option<Layers>> {
     match &plan.rootfs.value {
-        RootfsPlan::Joined => Ok(None),
-        RootfsPlan::Directory(path) => chosen.root(path).map(Some),
-        RootfsPlan::HostRuntime { entries } => {
-            let mut items = skeleton(plan, entries, places);
-            if plan.network.value == NetworkPlan::Host {
-                items.push(resolv_conf());
-            }
-            rootfs::private_root(&items, owner(plan)).map(Some)
+        RootfsPlan::Joined | RootfsPlan::HostRuntime { .. } => Ok(None),
+        RootfsPlan::Directory(path) => open(path).map(Layers::of_directory).map(Some),
+        RootfsPlan::Overlay(overlay) => {
+            let overlay = Decided::new(overlay.clone(), plan.rootfs.origin.clone());
+            Layers::open(&overlay, plan.rootfs_access.value, open).map(Some)
         }
     }
 }
 
-/// A read-only image gets the mount points that it lacks; in a writable one the backend makes them, as any program
-/// could.
-fn provide_places(plan: &Plan, rootfs: OwnedFd, wanted: Vec<Place>, bundle: &Path) -> Result<OwnedFd> {
-    let image = matches!(plan.rootfs.value, RootfsPlan::Directory(_));
-    if !image || plan.rootfs_access.value == Access::ReadWrite {
-        return Ok(rootfs);
+fn open_root(chosen: &Chosen<'_>, places: &[Place]) -> Result<Root> {
+    let plan = chosen.plan;
+    let RootfsPlan::HostRuntime { entries } = &plan.rootfs.value else {
+        return Ok(open_image(plan, &|path| chosen.root(path))?.map_or(Root::Joined, Root::Image));
+    };
+    let mut items = skeleton(plan, entries, places);
+    if plan.network.value == NetworkPlan::Host {
+        items.push(resolv_conf());
+    }
+    rootfs::private_root(&items, owner(plan)).map(Root::Private)
+}
+
+/// The mount points that an image lacks are provided, unless they can be made where they harm nobody.
+fn finish(plan: &Plan, root: Root, wanted: Vec<Place>, bundle: &Path) -> Result<Option<OwnedFd>> {
+    let layers = match root {
+        Root::Joined => return Ok(None),
+        Root::Private(root) => return Ok(Some(root)),
+        Root::Image(layers) => layers,
+    };
+    let writable_directory = matches!(plan.rootfs.value, RootfsPlan::Directory(_))
+        && plan.rootfs_access.value == Access::ReadWrite;
+    if writable_directory || layers.takes_mount_points() {
+        return layers.root(None).map(Some);
     }
     let mut places: Vec<Place> = Vec::new();
     for place in wanted {
@@ -103,7 +134,7 @@ fn provide_places(plan: &Plan, rootfs: OwnedFd, wanted: Vec<Place>, bundle: &Pat
             places.push(place);
         }
     }
-    with_places(rootfs, &places, &bundle.join("provided"))
+    with_places(&layers, &places, &bundle.join("provided")).map(Some)
 }
 
 /// Where something will be mounted, and what must be there for it.
@@ -145,22 +176,19 @@ fn owner(plan: &Plan) -> Owner {
 /// # Errors
 /// As for [`materialise`].
 pub fn preview(plan: &Plan, id: &ContainerId) -> Result<Box<RawValue>> {
-    let rootfs = match &plan.rootfs.value {
-        RootfsPlan::Directory(path) => Some(rootfs::directory(path)?),
-        RootfsPlan::HostRuntime { .. } | RootfsPlan::Joined => None,
-    };
-    // A container's own group gets something random behind the id.
-    let cgroup = Path::new("/nucleus").join(id.as_str());
-    config_json(plan, &cgroup, &mounts(plan), &resolve_user(plan, rootfs.as_ref())?)
-}
-
-fn resolve_user(plan: &Plan, image: Option<&OwnedFd>) -> Result<ResolvedUser> {
-    let accounts = match image {
-        Some(image) if identity::needs_accounts(&plan.process.user.value) => rootfs::accounts(image.as_fd()),
+    // Nothing is mounted for it: of an overlay the layers themselves are looked at.
+    let accounts = match open_image(plan, &rootfs::directory)? {
+        Some(image) if identity::needs_accounts(&plan.process.user.value) => rootfs::accounts(image.all()),
         Some(_) => Accounts::default(),
         None => skeleton::accounts(plan),
     };
-    identity::resolve(&plan.process.user.value, &plan.process.additional_groups.value, &accounts).map_err(
+    // A container's own group gets something random behind the id.
+    let cgroup = Path::new("/nucleus").join(id.as_str());
+    config_json(plan, &cgroup, &mounts(plan), &resolve_user(plan, &accounts)?)
+}
+
+fn resolve_user(plan: &Plan, accounts: &Accounts) -> Result<ResolvedUser> {
+    identity::resolve(&plan.process.user.value, &plan.process.additional_groups.value, accounts).map_err(
         |error| error.hint(format!("the user is decided by {}; give numbers", plan.process.user.origin)),
     )
 }

@@ -5,6 +5,7 @@ mod chosen;
 mod config;
 mod document;
 mod identity;
+mod layers;
 mod materialise;
 mod mounts;
 mod provided;

@@ -1,7 +1,7 @@
-//! Mount points that a read-only image lacks, provided above it: nothing is ever written into the image.
+//! Mount points that an image lacks, provided as one more layer: nothing is ever written into the image.
 //!
-//! The missing directories and files are made in a directory of the container, which an overlay of two lower layers
-//! lays over the image. There is no upper layer, so nobody can write through it either.
+//! The missing directories and files are made in a directory of the container, which becomes a lower layer of the root file
+//! system beside those of the image.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::OFlags;
 use nucleus_sys::in_root::{InRootPath, Root};
-use nucleus_sys::mount::FsContext;
-use rustix::mount::MountAttrFlags;
+
+use super::layers::Layers;
 
 /// A place that must exist in the root, and what is to be mounted there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +31,16 @@ pub(super) enum PlaceKind {
     File,
 }
 
-/// The image with every place in it: the image itself where it lacks none, or an overlay that provides them.
+/// The image with every place in it: as it is where it lacks none, or with a layer that provides them.
 ///
 /// # Errors
-/// `host-unfit` where the kernel has no overlayfs; `system-call` for the rest, naming the place.
-pub(super) fn with_places(image: OwnedFd, places: &[Place], directory: &Path) -> Result<OwnedFd> {
+/// `host-unfit` where the kernel cannot lay the layers over each other; `hostile-image` for the rest, naming the place.
+pub(super) fn with_places(layers: &Layers, places: &[Place], directory: &Path) -> Result<OwnedFd> {
+    let image = layers.seen()?;
     let root = Root::new(image.as_fd());
     let missing: Vec<&Place> = places.iter().filter(|place| !exists(root, &place.path)).collect();
     if missing.is_empty() {
-        return Ok(image);
+        return layers.root(None);
     }
     let fail = |path: &Path, error: &io::Error| {
         Error::new(ErrorCode::HostileImage, "provide a mount point that the image lacks")
@@ -52,12 +53,14 @@ pub(super) fn with_places(image: OwnedFd, places: &[Place], directory: &Path) ->
         provide(image.as_fd(), place, directory).map_err(|error| fail(&place.path, &error))?;
     }
     let provided = fs::File::open(directory).map_err(|error| fail(directory, &error))?;
-    overlay(provided.as_fd(), image.as_fd()).map_err(|error| {
-        Error::new(ErrorCode::HostUnfit, "lay the missing mount points over the image")
-            .on(places.iter().map(|place| place.path.display().to_string()).collect::<Vec<_>>().join(", "))
-            .because(error)
-            .hint("load the kernel's overlay module, or make the mount points in the image")
+    layers.root(Some(provided.as_fd())).map_err(|error| match error.subject {
+        Some(_) => error,
+        None => error.on(format!("places that the image lacks: {}", list(places))),
     })
+}
+
+fn list(places: &[Place]) -> String {
+    places.iter().map(|place| place.path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn exists(root: Root<'_>, path: &Path) -> bool {
@@ -150,15 +153,6 @@ fn copy_attributes(from: BorrowedFd<'_>, to: &Path) -> io::Result<()> {
     fs::set_permissions(to, fs::Permissions::from_mode(metadata.mode() & 0o7777))
 }
 
-/// An overlay of two lower layers, which hangs nowhere. The layers are named by descriptor: their real paths could hold
-/// a colon, which separates layers.
-fn overlay(above: BorrowedFd<'_>, below: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let context = FsContext::open("overlay")?;
-    let layers = format!("/proc/self/fd/{}:/proc/self/fd/{}", above.as_raw_fd(), below.as_raw_fd());
-    context.set("source", "nucleus")?.set("lowerdir", &layers)?;
-    context.mount(MountAttrFlags::MOUNT_ATTR_NODEV)?.as_fd().try_clone_to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,8 +164,8 @@ mod tests {
         path
     }
 
-    fn image(scratch: &Path) -> OwnedFd {
-        fs::File::open(scratch.join("image")).unwrap().into()
+    fn image(scratch: &Path) -> Layers {
+        Layers::of_directory(fs::File::open(scratch.join("image")).unwrap().into())
     }
 
     fn directory(path: &str) -> Place {
@@ -181,7 +175,7 @@ mod tests {
     #[test]
     fn an_image_that_lacks_nothing_is_taken_as_it_is() {
         let scratch = scratch("whole");
-        with_places(image(&scratch), &[directory("/srv")], &scratch.join("provided")).unwrap();
+        with_places(&image(&scratch), &[directory("/srv")], &scratch.join("provided")).unwrap();
         assert!(!scratch.join("provided").exists());
         fs::remove_dir_all(scratch).unwrap();
     }
@@ -196,7 +190,7 @@ mod tests {
             Place { path: "/etc/key".into(), kind: PlaceKind::File },
             directory("/srv"),
         ];
-        let root = with_places(image(&scratch), &places, &scratch.join("provided")).unwrap();
+        let root = with_places(&image(&scratch), &places, &scratch.join("provided")).unwrap();
         let inside = |path: &str| open(Root::new(root.as_fd()), Path::new(path)).map(fs::File::from);
         assert!(inside("/srv/deep/er").unwrap().metadata().unwrap().is_dir());
         assert!(inside("/etc/key").unwrap().metadata().unwrap().is_file());
@@ -215,7 +209,7 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere", scratch.join("image/proc")).unwrap();
         for place in ["/proc", "/proc/self"] {
             let error =
-                with_places(image(&scratch), &[directory(place)], &scratch.join("provided")).unwrap_err();
+                with_places(&image(&scratch), &[directory(place)], &scratch.join("provided")).unwrap_err();
             assert_eq!(error.code, ErrorCode::HostileImage, "{error}");
             fs::remove_dir_all(scratch.join("provided")).unwrap();
         }
@@ -229,7 +223,7 @@ mod tests {
         fs::create_dir(scratch.join("image/etc")).unwrap();
         std::os::unix::fs::symlink("/etc", scratch.join("image/host")).unwrap();
         let places = [directory("/data/new"), directory("/host/nucleus-provided")];
-        let root = with_places(image(&scratch), &places, &scratch.join("provided")).unwrap();
+        let root = with_places(&image(&scratch), &places, &scratch.join("provided")).unwrap();
         assert!(open(Root::new(root.as_fd()), Path::new("/srv/new")).is_ok());
         assert!(!Path::new("/etc/nucleus-provided").exists());
         drop(root);

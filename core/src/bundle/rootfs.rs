@@ -119,9 +119,18 @@ pub(super) fn cannot_open(path: &Path) -> Error {
         .hint("`rootfs.path` names a directory that holds the workload's files")
 }
 
-/// Reads the account files of a root, in-root: a hostile image could make them links to the host's.
-pub(super) fn accounts(root: BorrowedFd<'_>) -> Accounts {
-    Accounts { passwd: text(root, "/etc/passwd"), group: text(root, "/etc/group") }
+/// Reads the account files of a root, in-root: a hostile image could make them links to the host's. Of its layers, the
+/// topmost first, the first that has a file counts.
+pub(super) fn accounts<'a>(layers: impl Iterator<Item = BorrowedFd<'a>>) -> Accounts {
+    let mut accounts = Accounts::default();
+    for layer in layers {
+        for (name, found) in [("/etc/passwd", &mut accounts.passwd), ("/etc/group", &mut accounts.group)] {
+            if found.is_empty() {
+                *found = text(layer, name);
+            }
+        }
+    }
+    accounts
 }
 
 /// The home directory of a user, where the root's `/etc/passwd` lists one. Reads in-root.

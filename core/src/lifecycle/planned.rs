@@ -48,7 +48,9 @@ fn facts(examined: &Examined, bundle: &Bundle) -> Result<Facts> {
         .map_err(|error| Error::new(ErrorCode::SystemCall, "write the container's record").because(error))?;
     let rootfs = match &examined.plan.rootfs.value {
         RootfsPlan::Directory(path) => path.clone(),
-        RootfsPlan::HostRuntime { .. } | RootfsPlan::Joined => bundle.path.join("rootfs"),
+        RootfsPlan::HostRuntime { .. } | RootfsPlan::Overlay(_) | RootfsPlan::Joined => {
+            bundle.path.join("rootfs")
+        }
     };
     Ok(Facts {
         oci_version: OCI_VERSION.to_owned(),

@@ -9,7 +9,7 @@ use super::policy::Source;
 use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
 use crate::profile::values::{DeviceRef, PathPattern};
-use crate::profile::{Io, Namespaces, Profile, Seccomp, Terminal};
+use crate::profile::{Io, Namespaces, Profile, RootfsSource, Seccomp, Terminal};
 
 /// Facts of the host that the plan depends on.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +98,7 @@ fn stdin_is_terminal() -> bool {
 
 /// Asks the host what this profile depends on, and nothing else.
 pub fn facts_for(profile: &Profile) -> HostFacts {
-    let host_runtime = profile.rootfs.directory().is_none();
+    let host_runtime = profile.rootfs.source() == RootfsSource::HostRuntime;
     HostFacts {
         env: env_of(profile.workload.env_from.iter().map(crate::profile::values::EnvName::as_str)),
         runtime: if host_runtime { runtime_entries() } else { Vec::new() },

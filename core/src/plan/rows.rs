@@ -11,8 +11,8 @@ use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 use super::decided::Decided;
 use super::types::{
     Access, AttestationPlan, CapabilitySets, Enforcement, EnvPlan, Execution, IdMapping, Identity,
-    IoRateKind, NetworkPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets,
-    TmpfsPlan, UserPlan, VolumeIds, VolumePlan,
+    IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal,
+    TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -132,6 +132,7 @@ fn files(plan: &Plan, rows: &mut Rows) {
     let rootfs = match &plan.rootfs.value {
         RootfsPlan::HostRuntime { .. } => "host-runtime".to_owned(),
         RootfsPlan::Directory(path) => show(path),
+        RootfsPlan::Overlay(overlay) => overlay_text(overlay),
         // What the joined mount namespace has, and how, is its owner's.
         RootfsPlan::Joined => {
             return rows.push("rootfs", "of the joined mount namespace", &plan.rootfs.origin, &[]);
@@ -339,6 +340,15 @@ fn exec(execution: Execution) -> &'static str {
         Execution::Allowed => "exec",
         Execution::Denied => "noexec",
     }
+}
+
+fn overlay_text(overlay: &OverlayPlan) -> String {
+    let upper = match &overlay.upper {
+        None => String::new(),
+        Some(UpperPlan::Memory { size }) => format!("; upper: tmpfs, size={size}"),
+        Some(UpperPlan::Directory { path, .. }) => format!("; upper: {}", show(path)),
+    };
+    format!("overlay of {}{upper}", path_list(&overlay.lower))
 }
 
 fn volume_needs(volume: &VolumePlan) -> Vec<Capability> {

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::policy::{Found, Reach, Shape, Source};
 use super::tighten::is_dangerous;
 use super::types::Submounts;
-use crate::profile::Profile;
 use crate::profile::values::PathPattern;
+use crate::profile::{Profile, RootfsSource};
 
 /// Magic numbers of file systems through which the kernel is spoken to: statfs(2), `linux/magic.h`.
 const KERNEL: [u64; 16] = [
@@ -133,7 +133,7 @@ pub fn look_at_profile(profile: &Profile, state: &Path) -> Sources {
         let submounts = if volume.recursive { Submounts::Included } else { Submounts::LeftOut };
         sources.add(index, volume.source.as_path(), submounts, state);
     }
-    if let Some(root) = profile.rootfs.directory() {
+    if let RootfsSource::Directory(root) = profile.rootfs.source() {
         sources.add_root(root.as_path(), state);
     }
     sources

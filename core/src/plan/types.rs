@@ -151,6 +151,8 @@ pub enum RootfsPlan {
     },
     /// A directory.
     Directory(PathBuf),
+    /// Directories over each other.
+    Overlay(OverlayPlan),
     /// That of the mount namespace that is joined.
     Joined,
 }
@@ -162,6 +164,32 @@ pub struct AttestationPlan {
     pub manifest: Option<PathBuf>,
     /// Who must have signed it, as a public key of minisign.
     pub public_key: Option<String>,
+}
+
+/// Directories over each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlayPlan {
+    /// Those that are only read, the topmost first.
+    pub lower: Vec<PathBuf>,
+    /// What takes what is written; `None` for an overlay that is only read.
+    pub upper: Option<UpperPlan>,
+}
+
+/// What takes what is written to an overlay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpperPlan {
+    /// A tmpfs of its own.
+    Memory {
+        /// Size limit in bytes.
+        size: u64,
+    },
+    /// A directory.
+    Directory {
+        /// Where it is.
+        path: PathBuf,
+        /// Its work directory.
+        work: PathBuf,
+    },
 }
 
 /// Whether something may be written to.

@@ -3,7 +3,7 @@
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceRef, Duration,
     EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, PublicKey, RlimitName,
-    RlimitValue, SysctlName, SysctlValue, Textual, UserSpec,
+    RlimitValue, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -30,7 +30,7 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 20] = [
+static FORMATS: [Format; 21] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
@@ -50,5 +50,6 @@ static FORMATS: [Format; 20] = [
     Format::of::<RlimitValue>(),
     Format::of::<SysctlName>(),
     Format::of::<SysctlValue>(),
+    Format::of::<UpperLayer>(),
     Format::of::<UserSpec>(),
 ];

@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, Source};
 use super::flags::FlagValue;
 use super::load::{LoadError, Request, invalid};
 use super::merge::overlay;
-use super::model::{Attestation, DirectoryRootfs, Profile, Rootfs, Seccomp};
+use super::model::{Attestation, DirectoryRootfs, OverlayRootfs, Profile, Rootfs, Seccomp};
 use super::origin::Origin;
 use super::origins::Origins;
 use super::parse::{Document, parse};
@@ -166,10 +166,13 @@ fn version_in_workload(name: &str, overrides: &Node) -> Diagnostic {
 /// Makes the profile's host paths absolute, each relative to the file that wrote it (a flag's: to the working
 /// directory).
 fn resolve_paths(profile: &mut Profile, origins: &Origins) {
-    if let Rootfs::Directory(rootfs) = &mut profile.rootfs
-        && let Some(path) = &mut rootfs.path
-    {
-        path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
+    if let Rootfs::Directory(rootfs) = &mut profile.rootfs {
+        if let Some(path) = &mut rootfs.path {
+            path.resolve_in(&directory_of(&origins.of("/rootfs/path")));
+        }
+        if let Some(overlay) = &mut rootfs.overlay {
+            resolve_layers(overlay, origins);
+        }
     }
     if let Rootfs::Directory(DirectoryRootfs { attestation: Attestation::Required(required), .. }) =
         &mut profile.rootfs
@@ -182,6 +185,19 @@ fn resolve_paths(profile: &mut Profile, origins: &Origins) {
     }
     for (index, volume) in profile.mounts.volumes.iter_mut().enumerate() {
         volume.source.resolve_in(&directory_of(&origins.of(&format!("/mounts/volumes/{index}/source"))));
+    }
+}
+
+fn resolve_layers(overlay: &mut OverlayRootfs, origins: &Origins) {
+    let writer = |field: &str| directory_of(&origins.of(&format!("/rootfs/overlay/{field}")));
+    for (index, lower) in overlay.lower.iter_mut().enumerate() {
+        lower.resolve_in(&writer(&format!("lower/{index}")));
+    }
+    if let Some(upper) = &mut overlay.upper {
+        upper.resolve_in(&writer("upper"));
+    }
+    if let Some(work) = &mut overlay.work {
+        work.resolve_in(&writer("work"));
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::diagnostic::Diagnostic;
 use super::model::{
     Attestation, AttestationNamed, Capabilities, CapabilitySets, DirectoryRootfs, IdMap, IdMapping,
-    NetworkMode, Profile, Rootfs, TimeOffsets, UserNamespace,
+    NetworkMode, OverlayRootfs, Profile, Rootfs, TimeOffsets, UserNamespace,
 };
 use super::origins::Origins;
-use super::values::{AbsolutePath, CapabilityName};
+use super::values::{AbsolutePath, CapabilityName, UpperLayer};
 
 /// The mistakes of a profile whose fields don't go together.
 pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
@@ -38,22 +38,71 @@ fn times(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
 }
 
 fn rootfs(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let writable =
-        matches!(&profile.rootfs, Rootfs::Directory(DirectoryRootfs { path: None, readonly: false, .. }));
-    let mistake = || {
-        let message = "`rootfs` is the host's programs and libraries, which are always read-only";
-        Diagnostic::new(&origins.of("/rootfs/readonly"), message, "cannot be written to")
-            .help("name a directory as `rootfs.path`, or mount a tmpfs or a volume where the workload writes")
+    let Rootfs::Directory(rootfs) = &profile.rootfs else { return Vec::new() };
+    let mistake = |field: &str, message: &str, label: &str, help: &str| {
+        Diagnostic::new(&origins.of(&format!("/rootfs/{field}")), message, label).help(help)
     };
-    writable.then(mistake).into_iter().collect()
+    let writable = rootfs.readonly == Some(false);
+    match (&rootfs.path, &rootfs.overlay) {
+        (None, None) if writable => vec![mistake(
+            "readonly",
+            "`rootfs` is the host's programs and libraries, which are always read-only",
+            "cannot be written to",
+            "name a directory as `rootfs.path`, or mount a tmpfs or a volume where the workload writes",
+        )],
+        (Some(_), Some(_)) => {
+            let path = origins.of("/rootfs/path").precise();
+            let help = format!("`rootfs.path` is at {path}; keep one of them");
+            vec![mistake("overlay", "`rootfs` is either a directory or an overlay", "a second root", &help)]
+        }
+        (None, Some(OverlayRootfs { upper: None, .. })) if writable => vec![mistake(
+            "readonly",
+            "`rootfs.overlay` has no layer that could be written",
+            "cannot be written to",
+            "add `upper: tmpfs`, or a directory as `upper`",
+        )],
+        (None, Some(overlay)) => layers(overlay, &mistake),
+        _ => Vec::new(),
+    }
+}
+
+/// What a layer needs beside itself.
+fn layers(
+    overlay: &OverlayRootfs,
+    mistake: &dyn Fn(&str, &str, &str, &str) -> Diagnostic,
+) -> Vec<Diagnostic> {
+    let mut mistakes = Vec::new();
+    if overlay.lower.is_empty() {
+        let help = "name one directory at least";
+        mistakes.push(mistake("overlay/lower", "`rootfs.overlay.lower` is empty", "no layer", help));
+    }
+    let on_disk = matches!(overlay.upper, Some(UpperLayer::Directory(_)));
+    if on_disk && overlay.work.is_none() {
+        let message = "an `upper` directory needs a work directory";
+        let help = "add `work`: an empty directory of the same file system, beside `upper` and not in it";
+        mistakes.push(mistake("overlay/upper", message, "without `work`", help));
+    }
+    if overlay.work.is_some() && !on_disk {
+        let message = "`rootfs.overlay.work` belongs to an `upper` directory";
+        mistakes.push(mistake("overlay/work", message, "there is none", "remove it"));
+    }
+    if overlay.size.is_some() && overlay.upper != Some(UpperLayer::Tmpfs) {
+        let message = "`rootfs.overlay.size` bounds an `upper` of tmpfs";
+        let help = "a directory has the bounds of its file system; for a bound of its own say `upper: tmpfs`";
+        mistakes.push(mistake("overlay/size", message, "there is none", help));
+    }
+    mistakes
 }
 
 fn attestation(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let Rootfs::Directory(DirectoryRootfs { path: None, attestation, .. }) = &profile.rootfs else {
+    let Rootfs::Directory(DirectoryRootfs { path: None, overlay, attestation, .. }) = &profile.rootfs else {
         return Vec::new();
     };
     let mistake = || {
-        let message = "`rootfs` is the host's programs and libraries, of which there is no manifest";
+        let message = match overlay {
+            None => "`rootfs` is the host's programs and libraries, of which there is no manifest",
+            Some(_) => "`rootfs` is an overlay, of which there is no manifest",
+        };
         Diagnostic::new(&origins.of("/rootfs/attestation"), message, "cannot be compared")
             .help("name a directory as `rootfs.path`")
     };

@@ -164,7 +164,7 @@ fn paths_are_relative_to_the_file_that_wrote_them() {
     let profile = loaded(&request(&path)).profile;
     let Rootfs::Directory(rootfs) = &profile.rootfs else { panic!("{:?}", profile.rootfs) };
     assert_eq!(rootfs.path.as_ref().unwrap().as_path(), dir.join("sub/rootfs"));
-    assert!(rootfs.readonly);
+    assert_eq!(rootfs.readonly, None);
     let Seccomp::File(seccomp) = &profile.security.seccomp else { panic!("{:?}", profile.security.seccomp) };
     assert_eq!(seccomp.file.as_path(), dir.join("sub/s.json"));
     assert_eq!(profile.mounts.volumes[0].source.as_path(), dir.join("data"));
@@ -235,7 +235,7 @@ fn a_child_can_say_a_part_of_what_its_parent_says() {
     let path =
         dir.write("child.yaml", "apiVersion: nucleus/v1\nextends: parent.yaml\nrootfs: {readonly: false}\n");
     let loaded = check(&request(&path)).unwrap_or_else(|error| panic!("{}", nucleus_abi::Error::from(error)));
-    assert!(matches!(loaded.profile.rootfs, Rootfs::Directory(rootfs) if !rootfs.readonly));
+    assert!(matches!(loaded.profile.rootfs, Rootfs::Directory(rootfs) if rootfs.readonly == Some(false)));
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub mod memory_policy;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod overlay;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;

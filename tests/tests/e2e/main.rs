@@ -15,6 +15,7 @@ mod mount_policy;
 mod mounts;
 mod namespaces;
 mod oci;
+mod overlays;
 mod privileges;
 mod programs;
 mod seccomp;

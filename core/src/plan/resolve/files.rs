@@ -1,20 +1,27 @@
 //! The root file system and what is mounted into it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Resolver;
 use super::namespaces::maps_of;
 use crate::plan::decided::Decided;
 use crate::plan::host::RuntimeEntry;
-use crate::plan::types::{Access, Execution, RootfsPlan, Submounts, TmpfsPlan, VolumeIds, VolumePlan};
-use crate::profile::values::Id;
-use crate::profile::{self, IdMap, Origin, Rootfs, Tmpfs, Volume};
+use crate::plan::types::{
+    Access, Execution, OverlayPlan, RootfsPlan, Submounts, TmpfsPlan, UpperPlan, VolumeIds, VolumePlan,
+};
+use crate::profile::values::{ByteSize, Id, UpperLayer};
+use crate::profile::{
+    self, DirectoryRootfs, IdMap, Origin, OverlayRootfs, Rootfs, RootfsSource, Tmpfs, Volume,
+};
 
 /// Size of `/dev/shm` unless the profile says otherwise: Docker's 64 MiB.
 const SHM: u64 = 64 << 20;
 
 /// Size of a tmpfs unless the profile says otherwise. The kernel's own default is half of the host's memory.
 const TMPFS: u64 = 64 << 20;
+
+/// Size of an overlay's upper tmpfs unless the profile says otherwise.
+const UPPER: u64 = 64 << 20;
 
 /// Mode of a tmpfs unless the profile says otherwise: everybody's, as `/tmp` is.
 const TMPFS_MODE: u32 = 0o1777;
@@ -27,10 +34,12 @@ impl Resolver<'_> {
         if self.profile.namespaces.mount.is_some() {
             return self.decided("/namespaces/mount/path", RootfsPlan::Joined);
         }
-        match self.profile.rootfs.directory() {
-            None => self.decided("/rootfs", RootfsPlan::HostRuntime { entries: self.facts.runtime.clone() }),
-            Some(path) => self.decided("/rootfs", RootfsPlan::Directory(path.as_path().to_owned())),
-        }
+        let plan = match self.profile.rootfs.source() {
+            RootfsSource::HostRuntime => RootfsPlan::HostRuntime { entries: self.facts.runtime.clone() },
+            RootfsSource::Directory(path) => RootfsPlan::Directory(path.as_path().to_owned()),
+            RootfsSource::Overlay(overlay) => RootfsPlan::Overlay(overlay_plan(overlay)),
+        };
+        self.decided("/rootfs", plan)
     }
 
     pub(super) fn rootfs_access(&self) -> Decided<Access> {
@@ -38,11 +47,16 @@ impl Resolver<'_> {
             return self.decided("/namespaces/mount/path", Access::ReadWrite);
         }
         match &self.profile.rootfs {
-            Rootfs::Directory(directory) if !directory.readonly => {
+            Rootfs::HostRuntime(_) => self.decided("/rootfs", Access::ReadOnly),
+            Rootfs::Directory(DirectoryRootfs { readonly: Some(false), .. }) => {
                 self.decided("/rootfs/readonly", Access::ReadWrite)
             }
+            Rootfs::Directory(DirectoryRootfs { readonly: None, overlay: Some(overlay), .. })
+                if overlay.upper.is_some() =>
+            {
+                self.decided("/rootfs/overlay/upper", Access::ReadWrite)
+            }
             Rootfs::Directory(_) => self.decided("/rootfs/readonly", Access::ReadOnly),
-            Rootfs::HostRuntime(_) => self.decided("/rootfs", Access::ReadOnly),
         }
     }
 
@@ -111,6 +125,18 @@ impl Resolver<'_> {
     }
 }
 
+fn overlay_plan(overlay: &OverlayRootfs) -> OverlayPlan {
+    let upper = overlay.upper.as_ref().map(|upper| match upper {
+        UpperLayer::Tmpfs => UpperPlan::Memory { size: overlay.size.map_or(UPPER, ByteSize::bytes) },
+        UpperLayer::Directory(path) => UpperPlan::Directory {
+            path: path.as_path().to_owned(),
+            // That there is one the profile's own rules have seen to.
+            work: overlay.work.as_ref().map_or_else(PathBuf::new, |work| work.as_path().to_owned()),
+        },
+    });
+    OverlayPlan { lower: overlay.lower.iter().map(|path| path.as_path().to_owned()).collect(), upper }
+}
+
 fn depth(path: &Path) -> usize {
     path.components().count()
 }
@@ -140,7 +166,7 @@ fn volume_plan(volume: &Volume) -> VolumePlan {
 fn tmpfs_plan(tmpfs: &Tmpfs) -> TmpfsPlan {
     TmpfsPlan {
         target: tmpfs.target.as_path().to_owned(),
-        size: tmpfs.size.map_or(TMPFS, crate::profile::values::ByteSize::bytes),
+        size: tmpfs.size.map_or(TMPFS, ByteSize::bytes),
         mode: tmpfs.mode.map_or(TMPFS_MODE, crate::profile::values::FileMode::bits),
         uid: tmpfs.uid.map(Id::as_u32),
         gid: tmpfs.gid.map(Id::as_u32),

@@ -22,7 +22,10 @@ pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
 pub use network::{EngineNetwork, Network, NetworkMode};
 pub use resources::{Io, IoWeight, Resources};
-pub use rootfs::{Attestation, AttestationNamed, DirectoryRootfs, HostRuntime, RequiredAttestation, Rootfs};
+pub use rootfs::{
+    Attestation, AttestationNamed, DirectoryRootfs, HostRuntime, OverlayRootfs, RequiredAttestation, Rootfs,
+    RootfsSource,
+};
 pub use security::{
     Capabilities, CapabilitySets, Landlock, LandlockDefault, LandlockPaths, Seccomp, SeccompFile,
     SeccompNamed, Security,
@@ -49,7 +52,7 @@ pub struct Profile {
     pub enforcement: Enforcement,
     /// What is to run, and as whom.
     pub workload: Workload,
-    /// The root file system: `host-runtime`, or a map with `path`. Default: host-runtime.
+    /// The root file system: `host-runtime`, or a map with `path` or `overlay`. Default: host-runtime.
     pub rootfs: Rootfs,
     /// What is mounted into the root file system.
     #[serde(default)]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::either::short_or_map;
-use crate::profile::values::{HostPath, PublicKey};
+use crate::profile::values::{ByteSize, HostPath, PublicKey, UpperLayer};
 
 /// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -13,16 +13,30 @@ use crate::profile::values::{HostPath, PublicKey};
 pub enum Rootfs {
     /// The host's programs and libraries, read-only, on a fresh root.
     HostRuntime(HostRuntime),
-    /// A directory of the host.
+    /// Directories of the host.
     Directory(DirectoryRootfs),
 }
 
+/// Where the files of a root file system come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootfsSource<'a> {
+    /// The host's programs and libraries.
+    HostRuntime,
+    /// A directory.
+    Directory(&'a HostPath),
+    /// Directories over each other.
+    Overlay(&'a OverlayRootfs),
+}
+
 impl Rootfs {
-    /// The directory, unless the root is `host-runtime`.
-    pub fn directory(&self) -> Option<&HostPath> {
+    /// Where its files come from. Of a directory and an overlay, which the profile's own rules refuse, it is the directory.
+    pub fn source(&self) -> RootfsSource<'_> {
         match self {
-            Self::HostRuntime(_) => None,
-            Self::Directory(directory) => directory.path.as_ref(),
+            Self::HostRuntime(_) | Self::Directory(DirectoryRootfs { path: None, overlay: None, .. }) => {
+                RootfsSource::HostRuntime
+            }
+            Self::Directory(DirectoryRootfs { path: Some(path), .. }) => RootfsSource::Directory(path),
+            Self::Directory(DirectoryRootfs { overlay: Some(overlay), .. }) => RootfsSource::Overlay(overlay),
         }
     }
 }
@@ -38,7 +52,7 @@ pub enum HostRuntime {
     HostRuntime,
 }
 
-/// A directory of the host that becomes the container's root.
+/// A directory of the host, or several over each other, that become the container's root.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(inline)]
@@ -46,9 +60,12 @@ pub struct DirectoryRootfs {
     /// The directory; a relative path is relative to the profile file. Without it, the root is `host-runtime`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<HostPath>,
-    /// Whether the root cannot be written. Default: true.
-    #[serde(default = "read_only")]
-    pub readonly: bool,
+    /// Directories over each other, instead of `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<OverlayRootfs>,
+    /// Whether the root cannot be written. Default: true, but for an overlay with an upper layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readonly: Option<bool>,
     /// Whether the directory is compared with a manifest before each start: `required`, `off`, or a map, which
     /// requires it too. Default: off.
     #[serde(default)]
@@ -99,6 +116,20 @@ pub struct RequiredAttestation {
     pub public_key: Option<PublicKey>,
 }
 
-const fn read_only() -> bool {
-    true
+/// Directories over each other.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OverlayRootfs {
+    /// The directories that are only read, the topmost first; relative paths are relative to the profile file.
+    pub lower: Vec<HostPath>,
+    /// What takes what the workload writes: `tmpfs`, which goes with the container, or a directory, which stays.
+    /// Default: nothing, and the root is read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upper: Option<UpperLayer>,
+    /// The work directory that an `upper` directory needs, empty and of the same file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<HostPath>,
+    /// How much an `upper` of `tmpfs` may hold. Default: 64M.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<ByteSize>,
 }

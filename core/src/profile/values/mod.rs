@@ -19,6 +19,7 @@ mod rlimit;
 mod signer;
 mod size;
 mod sysctl;
+mod upper_layer;
 mod user;
 
 pub use bounded::Bounded;
@@ -36,6 +37,7 @@ pub use rlimit::{Rlimit, RlimitName, RlimitValue};
 pub use signer::PublicKey;
 pub use size::ByteSize;
 pub use sysctl::{SysctlName, SysctlValue};
+pub use upper_layer::UpperLayer;
 pub use user::{GroupRef, Id, UserRef, UserSpec};
 
 /// Why a text is not a value of its type.
