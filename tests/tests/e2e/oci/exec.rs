@@ -11,7 +11,7 @@ use nucleus_tests::{Bundle, Container, Host, Nucleus, Output};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::json;
 
-use crate::DEV;
+use super::Operated;
 
 const NAMESPACES: [&str; 6] = ["pid", "net", "ipc", "uts", "mnt", "user"];
 
@@ -301,15 +301,8 @@ fn only_a_container_that_lives_takes_a_process() {
 #[test]
 fn an_operators_container_takes_processes_within_its_plan() {
     let host = Host::enter();
-    let id = host.fresh_id();
-    let files = crate::open_directory(&host, "files");
-    let mut running = host
-        .nucleus("run")
-        .profile(DEV)
-        .args(["--id", &id, "--no-tty", "--volume", &crate::writable(&files, "/files")])
-        .command(["/bin/sh", "-c", "trap 'exit 7' TERM; touch /files/ready; while :; do sleep 0.02; done"])
-        .spawn();
-    running.wait_for_file(&files.join("ready"));
+    let Operated { id, running, .. } =
+        Operated::run(&host, "trap 'exit 7' TERM; touch /files/ready; while :; do sleep 0.02; done", "ready");
     let output = host.nucleus("exec").args([&id, "cat", "/proc/self/status"]).output().assert_success();
     assert_eq!(crate::status_field(output.text(), "Seccomp"), "2");
     assert_eq!(crate::status_field(output.text(), "NoNewPrivs"), "1");
@@ -375,15 +368,11 @@ fn a_container_that_only_waits_for_its_start_takes_a_process() {
 #[test]
 fn no_document_loosens_the_plan() {
     let host = Host::enter();
-    let id = host.fresh_id();
-    let files = crate::open_directory(&host, "files");
-    let mut running = host
-        .nucleus("run")
-        .profile(DEV)
-        .args(["--id", &id, "--no-tty", "--volume", &crate::writable(&files, "/files")])
-        .command(["/bin/sh", "-c", "cat /proc/self/status > /files/own; touch /files/ready; exec sleep 1000"])
-        .spawn();
-    running.wait_for_file(&files.join("ready"));
+    let Operated { id, running, files } = Operated::run(
+        &host,
+        "cat /proc/self/status > /files/own; touch /files/ready; exec sleep 1000",
+        "ready",
+    );
     let own = fs::read_to_string(files.join("own")).expect("the workload has written it");
     let ids: Vec<u32> = ["Uid", "Gid"].map(|name| own_id(&own, name)).into();
     let all = ["CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_KILL", "CAP_NET_ADMIN"];

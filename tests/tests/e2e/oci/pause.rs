@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nucleus_tests::{Bundle, Container, Host};
 
-use crate::DEV;
+use super::Operated;
 
 /// Counts in a file as fast as it can.
 const COUNTER: &str = "i=0; while :; do i=$((i+1)); echo $i > /files/next; mv /files/next /files/count; done";
@@ -105,15 +105,7 @@ fn only_what_has_not_ended_can_be_paused() {
 #[test]
 fn an_operators_container_is_paused_too() {
     let host = Host::enter();
-    let id = host.fresh_id();
-    let files = crate::open_directory(&host, "files");
-    let mut running = host
-        .nucleus("run")
-        .profile(DEV)
-        .args(["--id", &id, "--no-tty", "--volume", &crate::writable(&files, "/files")])
-        .command(["/bin/sh", "-c", COUNTER])
-        .spawn();
-    running.wait_for_file(&files.join("count"));
+    let Operated { id, running, files } = Operated::run(&host, COUNTER, "count");
     host.nucleus("pause").arg(&id).output().assert_success();
     let before = count(&files);
     std::thread::sleep(std::time::Duration::from_millis(100));

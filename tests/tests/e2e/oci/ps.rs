@@ -4,7 +4,7 @@ use std::fs;
 
 use nucleus_tests::{Bundle, Container, Host, Output};
 
-use crate::DEV;
+use super::Operated;
 
 /// A workload of three processes.
 const FAMILY: &str = "sleep 1000 & sleep 1000 & : > /files/ready; wait";
@@ -71,15 +71,7 @@ fn one_that_has_ended_has_none() {
 #[test]
 fn an_operators_container_is_listed_too_and_an_unknown_one_is_named() {
     let host = Host::enter();
-    let id = host.fresh_id();
-    let files = crate::open_directory(&host, "files");
-    let mut running = host
-        .nucleus("run")
-        .profile(DEV)
-        .args(["--id", &id, "--no-tty", "--volume", &crate::writable(&files, "/files")])
-        .command(["/bin/sh", "-c", FAMILY])
-        .spawn();
-    running.wait_for_file(&files.join("ready"));
+    let Operated { id, running, .. } = Operated::run(&host, FAMILY, "ready");
     let listed = pids(&host.nucleus("ps").args(["-f", "json", &id]).output().assert_success());
     assert!(listed.len() >= 3, "{listed:?}");
     running.signal(rustix::process::Signal::KILL);
