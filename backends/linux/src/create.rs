@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use nucleus_abi::{CreateReply, CreateRequest, Descriptors, Error, ErrorCode, Reply, Result, Status};
+use nucleus_abi::{CreateReply, CreateRequest, Descriptors, Error, ErrorCode, Reply, Result, Status, Then};
 use nucleus_sys::pidfd::{Exit, PidFd};
 use nucleus_sys::socket::Socket;
 
@@ -13,6 +13,7 @@ use crate::gate::{self, Message, Word};
 use crate::hooks::{Callbacks, Moment};
 use crate::record::Record;
 use crate::seccomp::Agent;
+use crate::start;
 
 /// What came through the gate until it was closed from inside.
 #[derive(Default)]
@@ -25,6 +26,10 @@ struct Heard {
 pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
     let gate = descriptors.get(request.gate)?;
     let speaking = Socket::from(gate.try_clone_to_owned().or_fail("duplicate the gate", &request.id)?);
+    let ahead = match request.then {
+        Then::Start => start::open_ahead(&request.directory)?,
+        Then::Wait => None,
+    };
     gate::tell(&speaking, Word::Go, &[])?;
     let mut heard = Heard::default();
     while let Some((message, descriptors)) = gate::receive(gate)? {
@@ -40,7 +45,12 @@ pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> R
             other => heard.take(other, descriptors)?,
         }
     }
-    heard.reply(request)
+    let mut reply = heard.reply(request)?;
+    if let Some(ahead) = ahead {
+        ahead.remove()?;
+        reply.document.started = true;
+    }
+    Ok(reply)
 }
 
 /// What hooks and agents are told stands in the record, when there are any.
@@ -114,6 +124,7 @@ impl Heard {
             failure: Some(1),
             console: console.as_ref().map(|_| 2),
             warnings: self.warnings,
+            started: false,
         };
         let descriptors =
             [pidfd.as_fd().try_clone_to_owned().or_fail("duplicate a pidfd", &request.id)?, failure];

@@ -45,8 +45,6 @@ impl Ends {
 pub(crate) enum Word {
     /// The id maps of its user namespace are written.
     Mapped,
-    /// The network namespace is made: enter it, by the descriptor that comes with this word.
-    Network,
     /// The groups of cgroup v1 are made and limited: enter them, by the descriptors that come with this word.
     Enter,
     /// The network is in place: build, and become the workload.
@@ -61,7 +59,6 @@ impl Word {
     const fn byte(self) -> &'static [u8] {
         match self {
             Self::Mapped => b"m",
-            Self::Network => b"n",
             Self::Enter => b"e",
             Self::Go => b"g",
             Self::Pivot => b"p",

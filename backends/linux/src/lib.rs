@@ -14,7 +14,6 @@
 
 #![forbid(unsafe_code)]
 
-mod aside;
 mod cgroups;
 pub mod config;
 mod create;

@@ -1,7 +1,7 @@
 //! The parent's side of `sandbox`: one clone3 makes all, and the ledger knows of it.
 //!
 //! The child begins to build at once, while we make its cgroups: it waits only where it needs what we do (its id maps,
-//! its cgroups, the network). What it builds is seen by nobody before `create`, and dies with it.
+//! its cgroups). What it builds is seen by nobody before `create`, and dies with it.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,7 +24,7 @@ use crate::joining::ForTheChild;
 use crate::record::Record;
 use crate::unfinished::Unfinished;
 use crate::workload::{Given, rights, scheduling};
-use crate::{aside, identity, intermediate, net_devices, resctrl, sources, start, targets};
+use crate::{identity, intermediate, net_devices, resctrl, sources, start, targets};
 
 /// Makes the sandbox.
 pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
@@ -134,9 +134,6 @@ fn make_unified(groups: &[Group]) -> Result<Option<cgroups::Made>> {
 fn clone(inside: Inside<'_>, gates: &gate::Ends, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
     let wanted = &inside.configuration.namespaces;
     let mut namespaces = wanted.new - NamespaceSet::CGROUP;
-    if aside::concerns(wanted) {
-        namespaces -= NamespaceSet::NETWORK;
-    }
     if !wanted.offsets.is_empty() {
         namespaces -= NamespaceSet::TIME;
     }
@@ -185,8 +182,7 @@ fn equip(
             gate::tell(gate, Word::Mapped, &[])?;
         }
     }
-    // The child needs the network first: what sysfs shows depends on it.
-    connect(child, configuration, network, gate)?;
+    give_devices(child, configuration, network)?;
     let mut doors = Vec::new();
     for group in groups.iter().filter(|group| !group.can_be_born_in()) {
         let made = group.make()?;
@@ -207,21 +203,11 @@ fn equip(
 }
 
 /// `joined` is the network namespace that devices go to, where it is joined.
-fn connect(
-    child: &Child,
-    configuration: &Configuration,
-    joined: Option<OwnedFd>,
-    gate: &Socket,
-) -> Result<()> {
-    let namespaces = &configuration.namespaces;
-    let made = aside::concerns(namespaces).then(aside::network).transpose()?;
-    if let Some(network) = &made {
-        gate::tell(gate, Word::Network, &[network.as_fd()])?;
-    }
+fn give_devices(child: &Child, configuration: &Configuration, joined: Option<OwnedFd>) -> Result<()> {
     if configuration.net_devices.is_empty() {
         return Ok(());
     }
-    let network = made.or(joined).map_or_else(|| net_devices::network(child.pid), Ok)?;
+    let network = joined.map_or_else(|| net_devices::network(child.pid), Ok)?;
     net_devices::give(&configuration.net_devices, network.as_fd())
 }
 

@@ -10,11 +10,12 @@ use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result, Status};
 use nucleus_sys::pidfd::PidFd;
 use nucleus_sys::signal::Signal;
 use nucleus_sys::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::config::Point;
 use crate::fault::{OrFail, system};
 use crate::hooks::Moment;
-use crate::hooks::started::Listener;
+use crate::hooks::started::{self, Listener};
 use crate::identity;
 use crate::record::Record;
 
@@ -28,6 +29,38 @@ pub(crate) fn make(directory: &Path) -> Result<OwnedFd> {
     let step = "make the start gate";
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::from(0o600)).or_fail(step, path.display())?;
     rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).or_fail(step, path.display())
+}
+
+/// Opens the gate before anybody stands at it, so that the last stage need not wait. Where hooks follow the start it stays
+/// closed: `start` must call them.
+pub(crate) fn open_ahead(directory: &Path) -> Result<Option<OpenAhead>> {
+    if started::path(directory).exists() {
+        return Ok(None);
+    }
+    let path = path(directory);
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(&path, flags, Mode::empty()) {
+        // Nobody will stand at it: the process has ended, and the gate of `create` says why.
+        Err(Errno::NXIO) => Ok(None),
+        result => {
+            let gate = result.or_fail("open the start gate", path.display())?;
+            rustix::io::write(&gate, b"s").or_fail("open the start gate", path.display())?;
+            Ok(Some(OpenAhead { path }))
+        }
+    }
+}
+
+/// A start gate that was opened before anybody stood at it.
+#[derive(Debug)]
+pub(crate) struct OpenAhead {
+    path: PathBuf,
+}
+
+impl OpenAhead {
+    /// The FIFO goes: the last stage has passed, or is about to.
+    pub(crate) fn remove(self) -> Result<()> {
+        fs::remove_file(&self.path).or_fail("remove the start gate", self.path.display())
+    }
 }
 
 /// `start`: one byte, and the FIFO goes.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use nucleus_abi::{
     Beyond, CgroupManager, CgroupPlacement, Client, ContainerRequest, CreateRequest, Effect, Hierarchies,
-    Result, SCHEMA, SandboxRequest, WaitRequest, linked_plugins, read_ledger,
+    Result, SCHEMA, SandboxRequest, Then, WaitRequest, linked_plugins, read_ledger,
 };
 use nucleus_native_namespace as _;
 
@@ -63,7 +63,13 @@ fn once(client: &Client, bundle: &Path, config: &str, run: usize) -> Result<[u12
     let mut clock = Clock { last: Instant::now(), laps: Vec::new() };
     let mut gate = client.sandbox(&sandbox, &[ledger.as_fd(), null.as_fd()])?;
     clock.lap();
-    let create = CreateRequest { schema: SCHEMA, id: id.parse()?, directory: directory.clone(), gate: 0 };
+    let create = CreateRequest {
+        schema: SCHEMA,
+        id: id.parse()?,
+        directory: directory.clone(),
+        gate: 0,
+        then: Then::Wait,
+    };
     let gate = gate.descriptors.remove(0);
     let reply = client.create(&create, &[gate.as_fd()])?;
     drop(gate);

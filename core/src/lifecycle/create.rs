@@ -1,6 +1,6 @@
 //! `create`: makes a container that somebody else will start and delete.
 
-use nucleus_abi::{ContainerId, Error, Result};
+use nucleus_abi::{ContainerId, Error, Result, Then};
 
 use super::handles::Handles;
 use super::making::{Making, take_id, tear_down};
@@ -31,6 +31,7 @@ pub fn create(
         root,
         extra: &handles.extra,
         supervision: Supervision::Nobody,
+        then: Then::Wait,
         warn,
     };
     match making.make().and_then(|made| handles.hand_out(&made)) {

@@ -15,7 +15,7 @@ use super::examine::{Reading, examine};
 use super::notify;
 use super::state_root::StateRoot;
 use super::workload::{Facts, Place, Source, Workload};
-use crate::bundle::{Bundle, Document};
+use crate::bundle::{Bundle, Document, Terminal};
 use crate::plan::tighten::{self, Tightened};
 use crate::plan::{Bounds, Held, Sources, engine_facts, look_at_document};
 use crate::plugins::Registry;
@@ -133,6 +133,10 @@ impl Handed {
 impl Source for Handed {
     fn client(&self) -> &Client {
         &self.client
+    }
+
+    fn terminal(&self) -> Terminal {
+        self.document.terminal
     }
 
     fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload> {

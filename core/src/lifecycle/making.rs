@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{
     Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode, ExitStatus, Process,
-    Reply, Result, SCHEMA, SandboxRequest, WaitRequest,
+    Reply, Result, SCHEMA, SandboxRequest, Then, WaitRequest,
 };
 
 use rustix::stdio::{stderr, stdin, stdout};
@@ -20,9 +20,10 @@ use super::state_root::StateRoot;
 use super::timestamp;
 use super::undo::undo;
 use super::workload::{Place, Source, Workload};
+use crate::bundle::Bundle;
 use crate::plugins::Registry;
 
-/// A container that only needs to be started.
+/// A container that needs to be started at most.
 #[derive(Debug)]
 pub(super) struct Made {
     /// Its first process.
@@ -33,6 +34,11 @@ pub(super) struct Made {
     pub(super) failure: Option<OwnedFd>,
     /// The outer side of its terminal.
     pub(super) console: Option<OwnedFd>,
+    /// Whether it has been started already.
+    pub(super) started: bool,
+    /// What was opened for it. The last to close a mount that hangs nowhere waits for an RCU grace period (`namespace_unlock`
+    /// in the kernel's `fs/namespace.c`): that shall not be the process on its way to the workload.
+    pub(super) opened: Option<Bundle>,
 }
 
 impl Made {
@@ -62,6 +68,8 @@ pub(super) struct Making<'a> {
     /// What the workload holds beside its standard descriptors.
     pub(super) extra: &'a [OwnedFd],
     pub(super) supervision: Supervision,
+    /// Whether the workload may be started as soon as it can.
+    pub(super) then: Then,
     pub(super) warn: &'a dyn Fn(&str),
 }
 
@@ -77,8 +85,6 @@ impl Making<'_> {
         let (gate, pid) = self.sandbox(&workload)?;
         // Written while the backend builds the container, which takes longer.
         let mut record = self.record(&workload, pid);
-        // What was opened for the container is the backend's now.
-        drop(workload);
         record.write(self.taken.directory.path())?;
         let created = self.create(&gate)?;
         drop(gate);
@@ -90,6 +96,8 @@ impl Making<'_> {
             wait: take(created.document.wait)?,
             failure: created.document.failure.map(&mut take).transpose()?,
             console: created.document.console.map(&mut take).transpose()?,
+            started: created.document.started,
+            opened: Some(workload.bundle),
         })
     }
 
@@ -134,6 +142,7 @@ impl Making<'_> {
             id: directory.id().clone(),
             directory: directory.backend(),
             gate: 0,
+            then: self.then,
         };
         self.source.client().create(&request, &[gate.as_fd()])
     }

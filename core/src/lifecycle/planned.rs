@@ -10,12 +10,19 @@ use nucleus_abi::{
 use super::cgroup_path;
 use super::examine::Examined;
 use super::workload::{Facts, Place, Source, Workload};
-use crate::bundle::{Bundle, OCI_VERSION, materialise};
-use crate::plan::{Held, RootfsPlan};
+use crate::bundle::{Bundle, OCI_VERSION, Terminal, materialise};
+use crate::plan::{self, Held, RootfsPlan};
 
 impl Source for Examined {
     fn client(&self) -> &Client {
         &self.client
+    }
+
+    fn terminal(&self) -> Terminal {
+        match self.plan.process.terminal.value {
+            plan::Terminal::Own => Terminal::Own,
+            plan::Terminal::Inherited => Terminal::None,
+        }
     }
 
     fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload> {

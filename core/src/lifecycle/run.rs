@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use nucleus_abi::{Client, ContainerId, ExitStatus, Result, SCHEMA, SignalRequest, SignalTarget};
+use nucleus_abi::{Client, ContainerId, ExitStatus, Result, SCHEMA, SignalRequest, SignalTarget, Then};
 use nucleus_sys::signal::Signal;
 
 use super::container::ContainerDirectory;
@@ -16,6 +16,7 @@ use super::owners;
 use super::record::Supervision;
 use super::state_root::StateRoot;
 use super::workload::Source;
+use crate::bundle::Terminal;
 use crate::plugins::Registry;
 
 /// What becomes of a container that ran in the foreground and has ended.
@@ -33,7 +34,7 @@ pub enum Afterwards {
 /// What kept the workload from running, or what could not be removed after it; in the second case with the workload's
 /// own status in the cause.
 ///
-/// `warn` hears of what was asked for and is left out, before the workload starts.
+/// `warn` hears of what was asked for and is left out.
 pub fn run(
     source: &dyn Source,
     id: &ContainerId,
@@ -52,16 +53,21 @@ pub fn run(
         root,
         extra: &handles.extra,
         supervision: Supervision::Owner,
+        then: then(source, handles),
         warn,
     };
     let client = source.client();
-    let result = making.make().and_then(|made| {
+    let result = making.make().and_then(|mut made| {
         handles.write_pid_file(made.pid)?;
         if let Some(messenger) = Messenger::open(taken.directory.path(), handles.notify.as_deref())? {
             foreground.listen(messenger, made.pid);
         }
         let run = Run { client, directory: &taken.directory, foreground: &foreground, warn };
-        run.to_the_end(&made, || owners::sweep(root, registry))
+        let opened = made.opened.take();
+        run.to_the_end(&made, || {
+            drop(opened);
+            owners::sweep(root, registry);
+        })
     });
     if result.is_ok() && afterwards == Afterwards::Keep {
         taken.leave(root);
@@ -80,6 +86,15 @@ pub fn run(
     }
 }
 
+/// A pid file, a messenger and a terminal must stand before the workload runs.
+fn then(source: &dyn Source, handles: &Handles) -> Then {
+    if handles.pid_file.is_some() || handles.notify.is_some() || source.terminal() == Terminal::Own {
+        Then::Wait
+    } else {
+        Then::Start
+    }
+}
+
 struct Run<'a> {
     client: &'a Client,
     directory: &'a ContainerDirectory,
@@ -91,9 +106,9 @@ impl Run<'_> {
     /// Starts it and stands by. `meanwhile` is done as soon as the workload runs.
     fn to_the_end(&self, made: &Made, meanwhile: impl FnOnce()) -> Result<ExitStatus> {
         let console = made.console.as_ref().map(Console::take).transpose()?;
-        let done = self.client.start(&request(self.directory))?;
-        for warning in &done.warnings {
-            (self.warn)(warning);
+        if !made.started {
+            let done = self.client.start(&request(self.directory))?;
+            done.warnings.iter().for_each(|warning| (self.warn)(warning));
         }
         // Whatever earlier runs left behind is removed at no cost to the start.
         meanwhile();

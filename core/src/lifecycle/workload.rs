@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Result};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Terminal};
 use crate::plan::Held;
 
 /// Where a workload comes from: a profile's plan, or a bundle that an engine hands over.
 pub trait Source {
     /// The backend that is to run it.
     fn client(&self) -> &Client;
+
+    /// Whether the workload gets a terminal of its own.
+    fn terminal(&self) -> Terminal;
 
     /// Makes it, for a container whose own bundle directory is `own`. Nobody else sees that directory yet.
     ///

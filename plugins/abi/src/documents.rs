@@ -225,6 +225,21 @@ pub struct CreateRequest {
     pub directory: PathBuf,
     /// The gate that `sandbox` returned.
     pub gate: DescriptorIndex,
+    /// What comes when it is built.
+    #[serde(default)]
+    pub then: Then,
+}
+
+/// What a backend does with a container that is built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// It waits for `start`.
+    #[default]
+    Wait,
+    /// It may start the workload at once, and says so in [`CreateReply::started`]: nobody has anything to do in between, and
+    /// a process that need not wait saves two changes of the processor. One that it leaves waiting is started by `start`.
+    Start,
 }
 
 /// The reply to `create`.
@@ -244,6 +259,9 @@ pub struct CreateReply {
     /// What was asked for and left out, where the specification says that this is no error.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Whether the workload has been started, as [`Then::Start`] allows; `start` must not be called then.
+    #[serde(default)]
+    pub started: bool,
 }
 
 /// A request that names a container and says no more: `start`, `state`, `delete`, `pause`, `resume`, `processes`, `stats`,

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nucleus_abi::{
     Backend, Capability, CapabilityReport, CheckOptionsRequest, Client, ContainerRequest, CreateReply,
     CreateRequest, Description, Descriptors, Done, Error, ErrorCode, ExitStatus, Kind, Reply, ReportRequest,
-    SCHEMA, SandboxReply, SandboxRequest, SignalRequest, StateReply, Status, Verdict, WaitRequest,
+    SCHEMA, SandboxReply, SandboxRequest, SignalRequest, StateReply, Status, Then, Verdict, WaitRequest,
     linked_plugins,
 };
 
@@ -38,7 +38,14 @@ impl Backend for Example {
         descriptors: Descriptors<'_>,
     ) -> Result<Reply<CreateReply>, Error> {
         let gate = descriptors.get(request.gate)?.try_clone_to_owned().unwrap();
-        let document = CreateReply { pid: None, wait: 0, failure: None, console: None, warnings: vec![] };
+        let document = CreateReply {
+            pid: None,
+            wait: 0,
+            failure: None,
+            console: None,
+            warnings: vec![],
+            started: false,
+        };
         Ok(Reply { document, descriptors: vec![gate] })
     }
 
@@ -92,8 +99,13 @@ fn a_report_answers_what_was_asked_and_nothing_else() {
 #[test]
 fn descriptors_cross_in_both_directions() {
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let request =
-        CreateRequest { schema: SCHEMA, id: "web".parse().unwrap(), directory: "/".into(), gate: 0 };
+    let request = CreateRequest {
+        schema: SCHEMA,
+        id: "web".parse().unwrap(),
+        directory: "/".into(),
+        gate: 0,
+        then: Then::Wait,
+    };
     let reply = client().create(&request, &[writer.as_fd()]).unwrap();
     drop(writer);
     let returned: OwnedFd = reply.descriptors.into_iter().next().unwrap();
@@ -105,8 +117,13 @@ fn descriptors_cross_in_both_directions() {
 
 #[test]
 fn a_descriptor_that_did_not_come_is_a_protocol_error() {
-    let request =
-        CreateRequest { schema: SCHEMA, id: "web".parse().unwrap(), directory: "/".into(), gate: 3 };
+    let request = CreateRequest {
+        schema: SCHEMA,
+        id: "web".parse().unwrap(),
+        directory: "/".into(),
+        gate: 3,
+        then: Then::Wait,
+    };
     let error = client().create(&request, &[]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Protocol);
     assert_eq!(error.subject.as_deref(), Some("index 3"));

@@ -26,7 +26,6 @@ use nucleus_sys::procfs::ProcFs;
 use nucleus_sys::socket::Socket;
 use nucleus_sys::terminal::Pty;
 
-use crate::aside;
 use crate::cgroups::{self, Group, Version};
 use crate::config::{self, Access, Configuration, Content, Labels, Mount, Point, Terminal};
 use crate::fault::OrFail;
@@ -69,8 +68,6 @@ enum Step<'c> {
     NewSession,
     /// Host and domain name.
     Name,
-    /// Enter the network namespace that our parent makes meanwhile.
-    EnterNetwork,
     /// The loopback interface of a new network namespace.
     Loopback,
     /// Cut the mount namespace off the host's, so that nothing we mount is seen there.
@@ -134,24 +131,21 @@ fn steps<'c>(configuration: &'c Configuration, joins: &'c [Target], groups: &[Gr
         steps.push(Step::Join(target));
     }
     steps.extend([Step::NewSession, Step::Name]);
-    let mut late = Late::default();
-    if aside::concerns(namespaces) {
-        late.network.extend([Step::EnterNetwork, Step::Loopback]);
-    } else if own(NamespaceSet::NETWORK) {
+    if own(NamespaceSet::NETWORK) {
         steps.push(Step::Loopback);
     }
+    let mut late = Vec::new();
     if groups.iter().any(|group| group.version() == Version::V1) {
-        late.cgroups.push(Step::EnterGroups);
+        late.push(Step::EnterGroups);
     }
-    late.cgroups.push(Step::AwaitGo);
+    late.push(Step::AwaitGo);
     if own(NamespaceSet::CGROUP) {
-        late.cgroups.push(Step::CgroupNamespace);
+        late.push(Step::CgroupNamespace);
     }
     if namespaces.own_mounts() {
         build(configuration, &mut steps, &mut late);
     }
-    steps.append(&mut late.network);
-    steps.append(&mut late.cgroups);
+    steps.append(&mut late);
     steps.push(Step::Sysctls);
     let hooks = &configuration.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
@@ -183,27 +177,16 @@ fn late_propagation<'c>(root: &config::Root) -> Option<Step<'c>> {
         .then_some(Step::Propagate(propagation, reach))
 }
 
-/// What our parent makes while we mount, and what needs it. In this order, for the words at the gate come in this order.
-#[derive(Default)]
-struct Late<'c> {
-    network: Vec<Step<'c>>,
-    cgroups: Vec<Step<'c>>,
-}
-
-/// What is late goes before the first mount that shows it, else it stays for the end.
-fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: &mut Late<'c>) {
+/// The cgroups, which our parent makes while we mount, go before the first mount that shows them, else they stay for the end.
+fn build<'c>(configuration: &'c Configuration, steps: &mut Vec<Step<'c>>, late: &mut Vec<Step<'c>>) {
     steps.extend([Step::Isolate, Step::AttachRoot, Step::RefuseLinks]);
     let is_dev = |mount: &&Mount| devices::is_dev(&mount.target);
     if !configuration.mounts.iter().any(|mount| is_dev(&mount)) {
         steps.extend([Step::MountDev, Step::PopulateDev]);
     }
     for mount in &configuration.mounts {
-        let shows_cgroups = matches!(mount.content, Content::Cgroup);
-        if shows_cgroups || mount.is_sysfs() {
-            steps.append(&mut late.network);
-        }
-        if shows_cgroups {
-            steps.append(&mut late.cgroups);
+        if matches!(mount.content, Content::Cgroup) {
+            steps.append(late);
         }
         steps.push(Step::Mount(mount));
         // A `/dev` of the host's is left as it is.
@@ -323,7 +306,6 @@ impl<'a> Build<'a> {
         match step {
             Step::AwaitMaps => return self.hear(Word::Mapped).map(drop),
             Step::AwaitGo => return self.hear(Word::Go).map(drop),
-            Step::EnterNetwork => return self.enter_network(),
             Step::EnterGroups => return self.enter_groups(),
             Step::AwaitHooks => return self.await_hooks(),
             Step::CallHooks => self.call_hooks(),
@@ -365,11 +347,6 @@ impl<'a> Build<'a> {
     fn label(&self) -> Result<()> {
         let proc = ProcFs::open().or_fail("open the host's procfs", "/proc")?;
         labels::ask_for(&proc, &self.configuration.process.labels)
-    }
-
-    fn enter_network(&self) -> std::result::Result<(), Leave> {
-        let made = self.hear(Word::Network)?;
-        made.iter().try_for_each(|network| namespaces::enter_network(network.as_fd())).map_err(Leave::from)
     }
 
     fn enter_groups(&self) -> std::result::Result<(), Leave> {

@@ -1,10 +1,9 @@
 //! Steps that concern namespaces and the session.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use nucleus_abi::{Keyring, Result};
-use nucleus_sys::namespace::{Namespace, NamespaceSet, join, unshare};
+use nucleus_sys::namespace::{NamespaceSet, unshare};
 use nucleus_sys::{keyring, loopback, process};
 
 use crate::config::Configuration;
@@ -61,10 +60,6 @@ pub(super) fn name(configuration: &Configuration) -> Result<()> {
         process::set_domainname(name).or_fail("set the domain name", name)?;
     }
     Ok(())
-}
-
-pub(super) fn enter_network(network: BorrowedFd<'_>) -> Result<()> {
-    join(network, Namespace::Network).or_fail("enter the network namespace", "the container's")
 }
 
 pub(super) fn loopback() -> Result<()> {

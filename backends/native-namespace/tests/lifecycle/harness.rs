@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nucleus_abi::{
     Beyond, CgroupManager, CgroupPlacement, Client, ContainerRequest, CreateReply, CreateRequest, Effect,
-    Error, ExitStatus, Hierarchies, Result, SCHEMA, SandboxRequest, StateReply, WaitRequest, linked_plugins,
-    read_ledger,
+    Error, ExitStatus, Hierarchies, Result, SCHEMA, SandboxRequest, StateReply, Then, WaitRequest,
+    linked_plugins, read_ledger,
 };
 use nucleus_native_namespace as _;
 use serde_json::{Value, json};
@@ -175,11 +175,17 @@ impl Bundle {
     }
 
     pub(crate) fn build(&self, gate: &OwnedFd) -> Result<Container<'_>> {
+        self.build_then(gate, Then::Wait)
+    }
+
+    /// Builds it, and lets the backend start it at once where `then` allows it.
+    pub(crate) fn build_then(&self, gate: &OwnedFd, then: Then) -> Result<Container<'_>> {
         let request = CreateRequest {
             schema: SCHEMA,
             id: self.id().parse().unwrap(),
             directory: self.state_directory(),
             gate: 0,
+            then,
         };
         let reply = client().create(&request, &[gate.as_fd()])?;
         Ok(Container { bundle: self, reply: reply.document, descriptors: reply.descriptors })

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
-use nucleus_abi::{Effect, ErrorCode, ExitStatus, Init, SCHEMA, SignalRequest, SignalTarget, Status};
+use nucleus_abi::{Effect, ErrorCode, ExitStatus, Init, SCHEMA, SignalRequest, SignalTarget, Status, Then};
 use serde_json::json;
 
 use crate::harness::{Bundle, alone, client, exists, mountinfo};
@@ -46,6 +46,33 @@ fn state_goes_from_created_to_running_to_stopped() {
         assert_eq!(container.state().status, Status::Stopped);
         container.delete();
         container.delete();
+    });
+}
+
+#[test]
+fn a_workload_for_which_nobody_waits_starts_at_once_unless_hooks_follow_its_start() {
+    alone(|| {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let started = |bundle: &Bundle| {
+            let gate = bundle.sandbox([null.as_fd(); 3]).unwrap();
+            let container = bundle.build_then(&gate, Then::Start).unwrap();
+            drop(gate);
+            let started = container.reply.started;
+            if started {
+                assert_eq!(container.start().unwrap_err().code, ErrorCode::WrongState);
+            } else {
+                assert_eq!(container.state().status, Status::Created);
+                container.start().unwrap();
+            }
+            assert_eq!(container.wait().unwrap(), ExitStatus::Exited { code: 3 });
+            assert_eq!(container.state().status, Status::Stopped);
+            container.delete();
+            started
+        };
+        assert!(started(&Bundle::new("exit 3")));
+        let mut hooked = Bundle::new("exit 3");
+        hooked.config["hooks"] = json!({"poststart": [{"path": "/bin/true"}]});
+        assert!(!started(&hooked), "`start` calls the hooks");
     });
 }
 

@@ -244,6 +244,8 @@ fn made(reply: Reply<ExecReply>) -> Result<Made> {
         wait: take(reply.document.wait)?,
         failure: reply.document.failure.map(&mut take).transpose()?,
         console: reply.document.console.map(&mut take).transpose()?,
+        started: true,
+        opened: None,
     })
 }
 
