@@ -33,6 +33,15 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// Names a program, with its arguments, through which every nucleus is started: `…/without openat2` makes a whole batch of
+/// tests run on a kernel that lacks a call.
+pub const THROUGH: &str = "NUCLEUS_THROUGH";
+
+fn wrapper() -> Vec<OsString> {
+    let words = env::var(THROUGH).unwrap_or_default();
+    words.split_whitespace().map(OsString::from).collect()
+}
+
 /// What nucleus gets on its standard input.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -75,7 +84,7 @@ impl Nucleus {
     /// `nucleus --root ROOT VERB`.
     pub fn new(root: &Path, verb: &str) -> Self {
         Self {
-            wrapper: Vec::new(),
+            wrapper: wrapper(),
             globals: vec!["--root".into(), root.into()],
             verb: verb.to_owned(),
             arguments: Vec::new(),

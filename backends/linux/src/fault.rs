@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io;
 
 use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::calls::{self, Call};
 
 /// Turns a result of the floor into one that says which step failed on what.
 pub(crate) trait OrFail<T> {
@@ -26,11 +27,21 @@ impl<T> OrFail<T> for rustix::io::Result<T> {
 
 /// The error of a system call.
 pub(crate) fn system(step: impl Into<Cow<'static, str>>, error: &io::Error) -> Error {
+    if let Some(call) = calls::behind(error) {
+        return lacks(step, call);
+    }
     let fault = Error::new(ErrorCode::SystemCall, step).because(explain(error));
     match hint(error.raw_os_error()) {
         Some(text) => fault.hint(text),
         None => fault,
     }
+}
+
+/// What cannot be done on this host, for want of a system call that nothing stands in for.
+pub(crate) fn lacks(step: impl Into<Cow<'static, str>>, call: Call) -> Error {
+    Error::new(ErrorCode::HostUnfit, step)
+        .because(call)
+        .hint("a kernel of at least 5.12 is needed, outside of a sandbox that hides its calls")
 }
 
 /// A value of `config.json` that makes no sense; `field` is its path of keys.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nucleus_abi::{Capability, CapabilityReport, Verdict};
 use nucleus_sys::namespace::Namespace;
-use nucleus_sys::{landlock, mount};
+use nucleus_sys::{calls, landlock};
 
 use crate::cgroups::{self, Controller, Layout, Version};
 use crate::fault::explain;
@@ -83,9 +83,7 @@ impl Host {
     }
 
     fn with_mounts(&self, by: &str) -> Answer {
-        let available = || {
-            mount::available().map_err(|error| format!("the new mount API is missing: {}", explain(&error)))
-        };
+        let available = || calls::missing(&calls::MOUNT).map_or(Ok(()), |call| Err(call.to_string()));
         self.mount_api.get_or_init(available).clone().map(|()| by.to_owned())
     }
 

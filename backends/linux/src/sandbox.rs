@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Descriptors, Effect, Error, Ledger, Process, Reply, Result, SandboxReply, SandboxRequest};
 use nucleus_sys::Pid;
+use nucleus_sys::calls;
 use nucleus_sys::clone::{Child, Clone3};
 use nucleus_sys::id_map::SetGroups;
 use nucleus_sys::namespace::{Namespace, NamespaceSet};
@@ -16,7 +17,7 @@ use nucleus_sys::socket::Socket;
 
 use crate::cgroups::{self, Group, KillBy, Scope, Version};
 use crate::config::Configuration;
-use crate::fault::{OrFail, system};
+use crate::fault::{OrFail, lacks, system};
 use crate::gate::{self, Message, Word};
 use crate::hooks::{Callbacks, Subject, started};
 use crate::init::{self, Inside};
@@ -29,6 +30,10 @@ use crate::{identity, intermediate, net_devices, resctrl, sources, start, target
 /// Makes the sandbox.
 pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
     let configuration = Configuration::parse(request.config.get(), &request.beyond)?;
+    // What is missing of mounts shows itself at the first of them; without these the container could not be ended.
+    if let Some(call) = calls::missing(&calls::PROCESS) {
+        return Err(lacks("make a container", call));
+    }
     let kill_by = kill_by(&configuration);
     let groups = cgroups::groups(request.cgroup.as_ref(), &configuration.limits, kill_by)?;
     let mut ledger = ledger(request, descriptors)?;

@@ -47,7 +47,7 @@ impl Chosen<'_> {
     /// # Errors
     /// As for [`Chosen::volume`].
     pub(super) fn root(&self, path: &Path) -> Result<OwnedFd> {
-        let opened = match &self.sources.opened_root {
+        let opened = match self.sources.opened_roots.get(path) {
             Some(opened) => opened.try_clone().map_err(|error| rootfs::cannot_open(path).because(error))?,
             None => self
                 .judged(path, Submounts::Included, Policy::root, &self.plan.rootfs.origin)?

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::Mode;
+use nucleus_sys::calls;
 use nucleus_sys::overlay::{self, Memory};
 use rustix::fs::{AtFlags, Gid, Stat, StatxFlags, Uid, chownat, fstat, statx};
 use rustix::io::Errno;
@@ -202,6 +203,9 @@ fn laid(layers: &[BorrowedFd<'_>], upper: &overlay::Upper<'_>) -> Result<OwnedFd
 
 fn cannot(error: &io::Error) -> Error {
     let failed = Error::new(ErrorCode::HostUnfit, "lay the layers of the root file system over each other");
+    if let Some(call) = calls::behind(error) {
+        return failed.because(call);
+    }
     match Errno::from_io_error(error) {
         Some(Errno::NODEV) => failed
             .because("the kernel has no overlayfs (ENODEV)")

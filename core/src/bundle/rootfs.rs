@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::calls;
 use nucleus_sys::in_root::{InRootPath, Root};
 use nucleus_sys::mount::FsContext;
 use nucleus_sys::process::set_umask;
@@ -156,5 +157,8 @@ fn text(root: BorrowedFd<'_>, path: &str) -> String {
 }
 
 fn failed(step: &'static str, path: &Path, error: &io::Error) -> Error {
-    Error::new(ErrorCode::SystemCall, step).on(path.display()).because(error)
+    match calls::behind(error) {
+        Some(call) => Error::new(ErrorCode::HostUnfit, step).on(path.display()).because(call),
+        None => Error::new(ErrorCode::SystemCall, step).on(path.display()).because(error),
+    }
 }

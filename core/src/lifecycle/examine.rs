@@ -80,8 +80,8 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
         Reading::Operator => look_at_profile(&loaded.profile, root.path()),
         Reading::Engine => Sources::default(),
     };
-    let (found, image) = (sources.found.clone(), sources.root.clone());
-    let facts = HostFacts { sources: found, root: image, ..facts_for(&loaded.profile) };
+    let (found, roots) = (sources.found.clone(), sources.roots.clone());
+    let facts = HostFacts { sources: found, roots, ..facts_for(&loaded.profile) };
     let mut plan = resolve(loaded, &facts)?;
     let mut promised = lines(&plan, reading);
     let asked = needs(&promised);

@@ -176,7 +176,8 @@ impl Handed {
     }
 
     fn root(&self) -> Result<Option<OwnedFd>> {
-        let looked_at = self.profile.as_ref().and_then(|profile| profile.sources.opened_root.as_ref());
+        let looked_at =
+            self.profile.as_ref().and_then(|profile| profile.sources.opened_roots.values().next());
         looked_at.map(OwnedFd::try_clone).transpose().map_err(|error| cannot_hold(&error))
     }
 }

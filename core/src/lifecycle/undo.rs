@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Process, Result, SCHEMA, UndoRequest};
+use nucleus_sys::calls;
 
 use super::cgroup;
 use super::cgroup_path;
@@ -100,7 +101,9 @@ fn undo_one(
 /// Ends a process, if it is still the one that was meant, and waits until it has ended.
 fn end(process: Process) -> Result<()> {
     let fail = |error: io::Error| {
-        Error::new(ErrorCode::Teardown, "end the container's process").on(process.pid).because(error)
+        let failed = Error::new(ErrorCode::Teardown, "end the container's process").on(process.pid);
+        calls::behind(&error)
+            .map_or_else(|| failed.clone().because(error), |call| failed.clone().because(call))
     };
     // The descriptor is opened first and the identity compared afterwards: from then on it cannot mean another process.
     let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else {

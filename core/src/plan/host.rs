@@ -28,8 +28,8 @@ pub struct HostFacts {
     pub block_devices: BTreeMap<String, (u32, u32)>,
     /// What the sources of the profile's volumes are, by their index; what is missing was not looked at.
     pub sources: BTreeMap<usize, Source>,
-    /// What the directory that is to be the root is, where it was looked at.
-    pub root: Option<Source>,
+    /// What each directory is that the root is made of, by its field as a JSON pointer; what is missing was not looked at.
+    pub roots: Vec<(String, Source)>,
     /// Where the links in `mounts.policy.deny` lead, by the pattern, if that is elsewhere.
     pub denied: BTreeMap<String, PathPattern>,
 }
@@ -124,7 +124,7 @@ pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFact
     EngineFacts {
         own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect(),
         sources: sources.found.clone(),
-        root: sources.root.clone(),
+        root: sources.roots.first().map(|(_, root)| root.clone()),
     }
 }
 

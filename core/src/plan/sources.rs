@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::policy::{Found, Reach, Shape, Source};
 use super::tighten::is_dangerous;
 use super::types::Submounts;
+use crate::profile::Profile;
 use crate::profile::values::PathPattern;
-use crate::profile::{Profile, RootfsSource};
 
 /// Magic numbers of file systems through which the kernel is spoken to: statfs(2), `linux/magic.h`.
 const KERNEL: [u64; 16] = [
@@ -90,10 +90,10 @@ pub struct Sources {
     pub found: BTreeMap<usize, Source>,
     /// Each as an `O_PATH` descriptor, where it could be opened.
     pub opened: BTreeMap<usize, OwnedFd>,
-    /// What the directory that is to be the root is; `None` if none is named.
-    pub root: Option<Source>,
-    /// The same as an `O_PATH` descriptor, where it could be opened.
-    pub opened_root: Option<OwnedFd>,
+    /// What each directory is that the root is made of, by its field as a JSON pointer.
+    pub roots: Vec<(String, Source)>,
+    /// The same as `O_PATH` descriptors, by their paths as they are named, where they could be opened.
+    pub opened_roots: BTreeMap<PathBuf, OwnedFd>,
 }
 
 impl Sources {
@@ -104,9 +104,10 @@ impl Sources {
     }
 
     /// A root brings along all that is mounted below it.
-    fn add_root(&mut self, path: &Path, state: &Path) {
-        let (found, opened) = look(path, Submounts::Included, state);
-        (self.root, self.opened_root) = (Some(found), opened);
+    fn add_root(&mut self, field: String, path: PathBuf, state: &Path) {
+        let (found, opened) = look(&path, Submounts::Included, state);
+        self.roots.push((field, found));
+        self.opened_roots.extend(opened.map(|opened| (path, opened)));
     }
 }
 
@@ -121,20 +122,21 @@ pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources 
         sources.add(index, &bundle.join(source), submounts, state);
     }
     if let Some(root) = config.pointer("/root/path").and_then(Value::as_str) {
-        sources.add_root(&bundle.join(root), state);
+        sources.add_root("/root/path".to_owned(), bundle.join(root), state);
     }
     sources
 }
 
-/// Opens and looks at the sources of a profile's volumes, and at its root. `state` is where nucleus keeps its containers.
+/// Opens and looks at the sources of a profile's volumes, and at what its root is made of. `state` is where nucleus
+/// keeps its containers.
 pub fn look_at_profile(profile: &Profile, state: &Path) -> Sources {
     let mut sources = Sources::default();
     for (index, volume) in profile.mounts.volumes.iter().enumerate() {
         let submounts = if volume.recursive { Submounts::Included } else { Submounts::LeftOut };
         sources.add(index, volume.source.as_path(), submounts, state);
     }
-    if let RootfsSource::Directory(root) = profile.rootfs.source() {
-        sources.add_root(root.as_path(), state);
+    for (field, directory) in profile.rootfs.source().directories() {
+        sources.add_root(field, directory.as_path().to_owned(), state);
     }
     sources
 }

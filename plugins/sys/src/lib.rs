@@ -18,6 +18,7 @@
 //! | leave nothing of nucleus inside | [`last_stage`] |
 
 pub mod bpf;
+pub mod calls;
 pub mod capability;
 pub mod clone;
 pub mod device;

@@ -10,8 +10,7 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, open, openat};
-use rustix::io::Errno;
+use rustix::fs::{Mode, OFlags, open, openat};
 pub use rustix::mount::MountAttrFlags;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -292,15 +291,6 @@ pub fn unmount_detach(path: &Path) -> io::Result<()> {
     Ok(rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?)
 }
 
-/// Whether the kernel has the calls of this module; what fails, fails because they are missing or hidden.
-pub fn available() -> io::Result<()> {
-    // No path is empty without AT_EMPTY_PATH: a kernel that knows the call says ENOENT and makes nothing.
-    match rustix::mount::open_tree(CWD, c"", OpenTreeFlags::OPEN_TREE_CLOEXEC) {
-        Ok(_) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,11 +312,6 @@ mod tests {
 
     fn tmpfs() -> DetachedMount {
         FsContext::open("tmpfs").unwrap().set("mode", "755").unwrap().mount(MountAttrFlags::empty()).unwrap()
-    }
-
-    #[test]
-    fn this_kernel_has_the_mount_api() {
-        available().unwrap();
     }
 
     #[test]

@@ -136,6 +136,8 @@ pub fn kill(process: Pid, signal: Signal) -> io::Result<()> {
 
 /// Marks every descriptor from `first` on close-on-exec: nothing that a caller leaked reaches the workload
 /// (CVE-2024-21626). Those it shall have are freed with [`set_inheritable`] afterwards.
+///
+/// Errors: ENOSYS before Linux 5.9 or where a filter hides the call, if `/proc` can't be read instead.
 pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     // SAFETY: marks descriptors; it closes none that somebody owns.
     let result = check(unsafe {
@@ -144,7 +146,8 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     match result {
         // ENOSYS before Linux 5.9, EINVAL before 5.11, which brought the flag.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
-            mark_one_by_one(first)
+            // What keeps us from the list is not what is missing.
+            mark_one_by_one(first).map_err(|_| error)
         }
         result => result.map(drop),
     }

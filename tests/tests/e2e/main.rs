@@ -11,6 +11,7 @@ mod explain;
 mod filesystem;
 mod identity;
 mod kernel_files;
+mod missing_calls;
 mod mount_policy;
 mod mounts;
 mod namespaces;

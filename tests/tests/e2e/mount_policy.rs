@@ -142,6 +142,19 @@ fn a_root_file_system_is_bound_too() {
     for path in ["/", "/proc/self/root", "/proc"] {
         root(Path::new(DEV), Path::new(path)).assert_refused(&["always forbidden", "--rootfs"]);
     }
+    let layers = format!(
+        "rootfs: {{overlay: {{lower: [{}, {}]}}}}\n",
+        data.of("public").display(),
+        data.of("secret").display()
+    );
+    let profile = host.profile(DEV, &(layers + &data.policy()));
+    for verb in ["run", "explain"] {
+        let output = host.nucleus(verb).profile(&profile).command(["/bin/true"]).output();
+        assert_ne!(output.code(), Some(0), "{output}");
+        for word in ["rootfs.overlay.lower.1", "mounts.policy.deny[0]"] {
+            assert!(output.stderr.contains(word), "{word}: {output}");
+        }
+    }
 }
 
 #[test]

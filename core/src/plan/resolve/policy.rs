@@ -59,12 +59,10 @@ impl Resolver<'_> {
     }
 
     fn judge_root(&mut self, policy: &Policy) {
-        match &self.facts.root {
-            None | Some(Source::Closed(_)) => {}
-            Some(source) => {
-                if let Err(objection) = policy.known(source, Policy::root) {
-                    self.object("/rootfs/path", &objection);
-                }
+        let known = self.facts.roots.iter().filter(|(_, source)| !matches!(source, Source::Closed(_)));
+        for (pointer, source) in known {
+            if let Err(objection) = policy.known(source, Policy::root) {
+                self.object(pointer, &objection);
             }
         }
     }

@@ -41,6 +41,17 @@ impl Rootfs {
     }
 }
 
+impl RootfsSource<'_> {
+    /// The directories of the host that it is made of, each with its field as a JSON pointer.
+    pub fn directories(&self) -> Vec<(String, &HostPath)> {
+        match self {
+            Self::HostRuntime => Vec::new(),
+            Self::Directory(path) => vec![("/rootfs/path".to_owned(), path)],
+            Self::Overlay(overlay) => overlay.directories(),
+        }
+    }
+}
+
 short_or_map!(Rootfs { HostRuntime(HostRuntime), Directory(DirectoryRootfs) });
 
 /// The word `host-runtime`.
@@ -132,4 +143,17 @@ pub struct OverlayRootfs {
     /// How much an `upper` of `tmpfs` may hold. Default: 64M.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<ByteSize>,
+}
+
+impl OverlayRootfs {
+    fn directories(&self) -> Vec<(String, &HostPath)> {
+        let lower = self.lower.iter().enumerate();
+        let lower = lower.map(|(index, path)| (format!("/rootfs/overlay/lower/{index}"), path));
+        let upper = match &self.upper {
+            Some(UpperLayer::Directory(path)) => Some(("/rootfs/overlay/upper".to_owned(), path)),
+            Some(UpperLayer::Tmpfs) | None => None,
+        };
+        let work = self.work.as_ref().map(|path| ("/rootfs/overlay/work".to_owned(), path));
+        lower.chain(upper).chain(work).collect()
+    }
 }
