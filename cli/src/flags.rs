@@ -54,7 +54,7 @@ const fn short(mut flag: Flag, letter: char) -> Flag {
 }
 
 /// Every option that overrides the profile.
-const FLAGS: [Flag; 20] = [
+const FLAGS: [Flag; 21] = [
     text("backend", "NAME", "/backend", "The backend that isolates the workload"),
     text("memory", "SIZE", "/resources/memory", "Limit of memory, such as 512M"),
     text("swap", "SIZE", "/resources/swap", "Limit of swap on top of memory"),
@@ -89,6 +89,12 @@ const FLAGS: [Flag; 20] = [
             "Show a host path in the container (options: ro,rw,exec,recursive,idmap); can be repeated",
         ),
         'v',
+    ),
+    parsed(
+        "device",
+        "PATH[:TARGET][:ACCESS]",
+        device,
+        "Give the container a device of the host, with access such as rw; can be repeated",
     ),
     parsed("tmpfs", "TARGET[:SIZE|:OPTIONS]", tmpfs, "Mount an in-memory file system; can be repeated"),
 ];
@@ -244,6 +250,27 @@ fn tmpfs(text: &str) -> Result<FlagValue> {
     Ok(FlagValue::append("--tmpfs", "/mounts/tmpfs", tmpfs))
 }
 
+/// What follows the path is a place in the container if it begins with a slash, and else what may be done.
+fn device(text: &str) -> Result<FlagValue> {
+    let mut device = json!({});
+    for (index, part) in text.split(':').enumerate() {
+        let field = match (index, part.starts_with('/')) {
+            (0, _) => "path",
+            (_, true) => "target",
+            (_, false) => "access",
+        };
+        if device.get(field).is_some() || (index > 0 && device.get("access").is_some()) {
+            return Err(wrong(
+                "--device",
+                text,
+                "a device is PATH, PATH:TARGET, PATH:ACCESS or PATH:TARGET:ACCESS",
+            ));
+        }
+        device[field] = json!(part);
+    }
+    Ok(FlagValue::append("--device", "/devices", device))
+}
+
 /// What is no number stays text: the profile's own check says what is wrong with it.
 fn number_or_text(text: &str) -> Value {
     text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
@@ -283,6 +310,20 @@ mod tests {
         assert_eq!(whole, wanted);
         for wrong in ["/a", "/a:/b:rx", "/a:/b:ro:z", "", "/a:/b:ro,", "/a:/b:ro,suid", "/a:/b:dev"] {
             assert_eq!(volume(wrong).unwrap_err().code, ErrorCode::InvalidArgument, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_device_has_a_place_and_an_access_or_neither() {
+        let value = |text| device(text).unwrap().value;
+        assert_eq!(value("/dev/fuse"), json!([{"path": "/dev/fuse"}]));
+        assert_eq!(value("/dev/fuse:rw"), json!([{"path": "/dev/fuse", "access": "rw"}]));
+        assert_eq!(
+            value("/dev/fuse:/dev/x:r"),
+            json!([{"path": "/dev/fuse", "target": "/dev/x", "access": "r"}])
+        );
+        for wrong in ["/dev/a:/dev/b:/dev/c", "/dev/a:r:/dev/b", "/dev/a:r:w"] {
+            assert_eq!(device(wrong).unwrap_err().code, ErrorCode::InvalidArgument, "{wrong}");
         }
     }
 

@@ -51,6 +51,7 @@ impl Host {
             }
             Capability::Volumes => self.with_mounts("open_tree(2) and move_mount(2)"),
             Capability::Tmpfs => self.with_mounts("tmpfs through fsopen(2)"),
+            Capability::Devices => self.devices(),
             Capability::MaskedPaths => self.with_mounts("mounts of /dev/null and of an empty tmpfs"),
             Capability::ReadonlyPaths => self.with_mounts("read-only mounts"),
             Capability::User => Ok("setresuid(2), setresgid(2) and setgroups(2)".to_owned()),
@@ -96,6 +97,17 @@ impl Host {
                 Some(obstacle) => Err(obstacle),
             },
         }
+    }
+
+    fn devices(&self) -> Answer {
+        let hierarchy = self.layout.find_devices().map_err(|error| error.cause.unwrap_or_default())?;
+        let means = match hierarchy.version {
+            Version::V1 => "cgroup v1 devices.allow".to_owned(),
+            Version::V2 => cgroups::device_programs()
+                .map(|()| "a BPF program on the cgroup".to_owned())
+                .map_err(|error| format!("the kernel takes no device program: {}", explain(&error)))?,
+        };
+        self.with_mounts(&format!("mknod(2) and {means}"))
     }
 
     fn swap(&self) -> Answer {

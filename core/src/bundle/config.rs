@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use super::identity::ResolvedUser;
 use super::mounts::Mount;
 use crate::plan::{
-    Access, CapabilitySets, Decided, IoRateKind, NetworkPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan,
-    Terminal, TimeOffsets,
+    Access, CapabilitySets, Decided, DevicePlan, IoRateKind, NetworkPlan, Plan, RlimitPlan, RootfsPlan,
+    SeccompPlan, Terminal, TimeOffsets,
 };
 
 /// The version of the runtime specification that a plan's `config.json` follows.
@@ -111,6 +111,8 @@ struct Linux<'a> {
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     sysctl: std::collections::BTreeMap<&'a str, &'a str>,
     cgroups_path: &'a Path,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<Device<'a>>,
     resources: Resources<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seccomp: Option<&'a RawValue>,
@@ -118,6 +120,33 @@ struct Linux<'a> {
     masked_paths: &'a [PathBuf],
     #[serde(skip_serializing_if = "<[PathBuf]>::is_empty")]
     readonly_paths: &'a [PathBuf],
+}
+
+/// A node (config-linux.md, "Devices").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Device<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    path: &'a Path,
+    major: u32,
+    minor: u32,
+    file_mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+/// A rule of the device controller (config-linux.md, "Allowed Device list"); without numbers it is for all devices.
+#[derive(Serialize)]
+struct DeviceRule<'a> {
+    allow: bool,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    major: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minor: Option<u32>,
+    access: &'a str,
 }
 
 #[derive(Serialize)]
@@ -156,6 +185,8 @@ struct Offset {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Resources<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<DeviceRule<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -284,6 +315,7 @@ fn linux<'a>(plan: &'a Plan, cgroup: &'a Path) -> Linux<'a> {
             .map(|(name, value)| (name.as_str(), value.value.as_str()))
             .collect(),
         cgroups_path: cgroup,
+        devices: plan.devices.iter().map(|device| node(&device.value)).collect(),
         resources: resources(plan),
         seccomp: match &plan.security.seccomp.value {
             SeccompPlan::Unconfined => None,
@@ -292,6 +324,35 @@ fn linux<'a>(plan: &'a Plan, cgroup: &'a Path) -> Linux<'a> {
         masked_paths: &plan.security.masked_paths.value,
         readonly_paths: &plan.security.readonly_paths.value,
     }
+}
+
+fn node(device: &DevicePlan) -> Device<'_> {
+    let DevicePlan { target, number, mode, uid, gid, .. } = device;
+    Device {
+        kind: number.kind.letter(),
+        path: target,
+        major: number.major,
+        minor: number.minor,
+        file_mode: *mode,
+        uid: *uid,
+        gid: *gid,
+    }
+}
+
+/// Everything is denied but what the profile names; the backend adds what every container has.
+fn device_rules(plan: &Plan) -> Vec<DeviceRule<'_>> {
+    if !plan.has_device_rules() {
+        return Vec::new();
+    }
+    let nothing = DeviceRule { allow: false, kind: None, major: None, minor: None, access: "rwm" };
+    let named = plan.devices.iter().map(|device| DeviceRule {
+        allow: true,
+        kind: Some(device.value.number.kind.letter()),
+        major: Some(device.value.number.major),
+        minor: Some(device.value.number.minor),
+        access: &device.value.access,
+    });
+    std::iter::once(nothing).chain(named).collect()
 }
 
 /// The lines of an id map.
@@ -332,6 +393,7 @@ fn resources(plan: &Plan) -> Resources<'_> {
     // The specification counts memory and swap together; the profile counts swap on top.
     let swap = value(&resources.swap).map(|swap| swap.saturating_add(memory.unwrap_or(0)));
     Resources {
+        devices: device_rules(plan),
         memory: memory.map(|limit| Memory { limit: Some(limit), swap }),
         cpu: cpu(plan),
         pids: resources.pids.as_ref().map(|pids| Pids { limit: pids.value }),

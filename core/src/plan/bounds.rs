@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::decided::Decided;
 use super::policy::Policy;
 use super::types::{
-    Access, CpuQuota, Enforcement, Identity, IoRateKind, NetworkPlan, Plan, RlimitPlan, SeccompPlan, UserPlan,
+    Access, CpuQuota, DevicePlan, Enforcement, Identity, IoRateKind, NetworkPlan, Plan, RlimitPlan,
+    SeccompPlan, UserPlan,
 };
 use crate::profile::{EngineNetwork, Landlock, LandlockDefault, Loaded, Origin};
 
@@ -49,6 +50,23 @@ pub struct Held {
     /// What may be mounted. Nothing is mounted in a container that is there; who makes it again must know.
     #[serde(default)]
     pub mounts: Policy,
+    /// Devices beyond the standard ones, where the profile lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Bound<Vec<DeviceBound>>>,
+}
+
+/// A device that a container may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceBound {
+    /// `c` or `b`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Letters of `rwm`.
+    pub access: String,
 }
 
 /// What a container of an engine may have at most.
@@ -161,8 +179,24 @@ impl Held {
             oom_score_adj: process.oom_score_adj.as_ref().map(|it| bound(it, |v| *v)),
             resources: resources(plan),
             mounts: plan.mount_policy.clone(),
+            devices: devices(plan),
         }
     }
+}
+
+/// Only a list that somebody wrote bounds an engine.
+fn devices(plan: &Plan) -> Option<Bound<Vec<DeviceBound>>> {
+    let device = |device: &Decided<DevicePlan>| DeviceBound {
+        kind: device.value.number.kind.letter().to_owned(),
+        major: device.value.number.major,
+        minor: device.value.number.minor,
+        access: device.value.access.clone(),
+    };
+    let written = !matches!(plan.devices_origin, Origin::BuiltIn(_));
+    written.then(|| Bound {
+        value: plan.devices.iter().map(device).collect(),
+        decided: plan.devices_origin.to_string(),
+    })
 }
 
 impl Bounds {

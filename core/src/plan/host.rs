@@ -5,11 +5,15 @@ use std::io::IsTerminal;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
 use super::policy::Source;
 use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
+use super::types::{DeviceKind, DeviceNumber};
 use crate::profile::values::{DeviceRef, PathPattern};
-use crate::profile::{Io, Namespaces, Profile, RootfsSource, Seccomp, Terminal};
+use crate::profile::{Device, Io, Namespaces, Profile, RootfsSource, Seccomp, Terminal};
 
 /// Facts of the host that the plan depends on.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +28,8 @@ pub struct HostFacts {
     pub seccomp: Option<String>,
     /// The kinds of namespaces that the profile joins and that are nucleus' own: the host's, as far as it can tell.
     pub own_namespaces: BTreeSet<&'static str>,
+    /// What the profile's `devices` are on the host.
+    pub devices: BTreeMap<PathBuf, DeviceFact>,
     /// Numbers of the block devices that the profile names by path.
     pub block_devices: BTreeMap<String, (u32, u32)>,
     /// What the sources of the profile's volumes are, by their index; what is missing was not looked at.
@@ -32,6 +38,21 @@ pub struct HostFacts {
     pub roots: Vec<(String, Source)>,
     /// Where the links in `mounts.policy.deny` lead, by the pattern, if that is elsewhere.
     pub denied: BTreeMap<String, PathPattern>,
+}
+
+/// What there is at the path of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceFact {
+    /// A device, with the permission bits of its node.
+    Node(DeviceNumber, u32),
+    /// A link, to here.
+    Link(PathBuf),
+    /// Something else.
+    Other,
+    /// Nothing.
+    Missing,
+    /// It cannot be opened, for this reason.
+    Closed(String),
 }
 
 /// Something of the host that `host-runtime` shows at the same path.
@@ -108,6 +129,7 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
             Seccomp::Named(_) => None,
         },
         own_namespaces: own_namespaces(&profile.namespaces),
+        devices: profile.devices.iter().flatten().map(device).collect(),
         block_devices: block_devices(&profile.resources.io),
         denied: denied_places(&profile.mounts.policy.deny),
         ..HostFacts::default()
@@ -167,6 +189,28 @@ fn owner(found: Option<(u64, u64)>, hosts: [Option<(u64, u64)>; 2]) -> Owner {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+/// A link is not followed: a device of the host is what stands at its path, not where somebody points.
+fn device(device: &Device) -> (PathBuf, DeviceFact) {
+    let path = device.path.as_path();
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = rustix::fs::open(path, flags, Mode::empty()).and_then(|opened| rustix::fs::fstat(&opened));
+    let fact = match found {
+        Err(Errno::NOENT | Errno::NOTDIR) => DeviceFact::Missing,
+        Err(errno) => DeviceFact::Closed(std::io::Error::from(errno).to_string()),
+        Ok(stat) => {
+            let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+            let node = |kind| DeviceFact::Node(DeviceNumber { kind, major, minor }, stat.st_mode & 0o777);
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::CharacterDevice => node(DeviceKind::Character),
+                FileType::BlockDevice => node(DeviceKind::Block),
+                FileType::Symlink => DeviceFact::Link(std::fs::read_link(path).unwrap_or_default()),
+                _ => DeviceFact::Other,
+            }
+        }
+    };
+    (path.to_owned(), fact)
 }
 
 fn block_devices(io: &Io) -> BTreeMap<String, (u32, u32)> {

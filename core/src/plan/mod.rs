@@ -14,10 +14,12 @@ mod sources;
 pub mod tighten;
 mod types;
 
-pub use bounds::{Bound, Bounds, Held, IoRateBound, LandlockBound, NetworkBound, ResourceBounds, Rlimit};
+pub use bounds::{
+    Bound, Bounds, DeviceBound, Held, IoRateBound, LandlockBound, NetworkBound, ResourceBounds, Rlimit,
+};
 pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, without_what_is_undermined};
 pub use decided::Decided;
-pub use host::{HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
+pub use host::{DeviceFact, HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
 pub use policy::{Denial, Found, Ground, Objection, Policy, Reach, Shape, Source};
 pub use resolve::resolve;
 pub(crate) use rows::tmpfs_numbers;

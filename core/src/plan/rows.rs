@@ -10,9 +10,9 @@ use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 
 use super::decided::Decided;
 use super::types::{
-    Access, AttestationPlan, CapabilitySets, Enforcement, EnvPlan, Execution, IdMapping, Identity,
-    IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts, Terminal,
-    TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
+    Access, AttestationPlan, CapabilitySets, DevicePlan, Enforcement, EnvPlan, Execution, IdMapping,
+    Identity, IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts,
+    Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -165,6 +165,7 @@ fn files(plan: &Plan, rows: &mut Rows) {
             &[Capability::Tmpfs, Capability::MountFlags],
         );
     }
+    devices(plan, rows);
     rows.push("mounts.shm", plan.shm.value.to_string(), &plan.shm.origin, &[Capability::Tmpfs]);
 }
 
@@ -339,6 +340,24 @@ fn exec(execution: Execution) -> &'static str {
     match execution {
         Execution::Allowed => "exec",
         Execution::Denied => "noexec",
+    }
+}
+
+fn devices(plan: &Plan, rows: &mut Rows) {
+    let needs: &[Capability] = if plan.has_device_rules() { &[Capability::Devices] } else { &[] };
+    if plan.devices.is_empty() {
+        return rows.push("devices", "the standard ones", &plan.devices_origin, needs);
+    }
+    for device in &plan.devices {
+        let DevicePlan { source, target, number, access, mode, uid, gid } = &device.value;
+        let letter = number.kind.letter();
+        let text = format!(
+            "{} {letter} {}:{} {access},mode={mode:04o},owner={uid}:{gid}",
+            show(source),
+            number.major,
+            number.minor
+        );
+        rows.push(format!("devices[{}]", show(target)), text, &device.origin, needs);
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::decided::Decided;
 use super::host::RuntimeEntry;
 use super::policy::Policy;
+use crate::profile::Origin;
 
 /// What a missing capability does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub struct Plan {
     pub mount_policy: Policy,
     /// By which rule each volume is mounted, in the order of the profile.
     pub admitted: Vec<Decided<Admitted>>,
+    /// Devices beyond the standard ones.
+    pub devices: Vec<Decided<DevicePlan>>,
+    /// Who says which they are: the profile, or nobody.
+    pub devices_origin: Origin,
     /// Size of `/dev/shm` in bytes.
     pub shm: Decided<u64>,
     /// The network.
@@ -271,6 +276,64 @@ pub struct TmpfsPlan {
     pub inodes: Option<u64>,
     /// Whether programs may be executed from it.
     pub execution: Execution,
+}
+
+/// A device beyond the standard ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevicePlan {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub target: PathBuf,
+    /// What it was found to be.
+    pub number: DeviceNumber,
+    /// What may be done with it: letters of `rwm`.
+    pub access: String,
+    /// Permission bits of its node.
+    pub mode: u32,
+    /// Owner of its node, an id in the container.
+    pub uid: u32,
+    /// Group of its node, an id in the container.
+    pub gid: u32,
+}
+
+/// A device, as the kernel knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceNumber {
+    /// Whether it is a character or a block device.
+    pub kind: DeviceKind,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// The two kinds of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+}
+
+impl DeviceKind {
+    /// As the runtime specification has it.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Character => "c",
+            Self::Block => "b",
+        }
+    }
+}
+
+impl Plan {
+    /// Whether device rules are needed: for what the profile names, and against a workload that could make nodes on a file
+    /// system that it mounts itself.
+    pub fn has_device_rules(&self) -> bool {
+        let may = |name| self.security.capabilities.value.bounding.contains(name);
+        !self.devices.is_empty() || (may("CAP_MKNOD") && may("CAP_SYS_ADMIN"))
+    }
 }
 
 /// The network.

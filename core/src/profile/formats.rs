@@ -1,9 +1,9 @@
 //! The parsers behind the `format`s of the schema, so that diagnostics can say what each of them would.
 
 use super::values::{
-    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceRef, Duration,
-    EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, PublicKey, RlimitName,
-    RlimitValue, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
+    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceAccess, DeviceRef,
+    Duration, EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, PublicKey,
+    RlimitName, RlimitValue, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -30,12 +30,13 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 21] = [
+static FORMATS: [Format; 22] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
     Format::of::<CapabilityName>(),
     Format::of::<Cpus>(),
+    Format::of::<DeviceAccess>(),
     Format::of::<DeviceRef>(),
     Format::of::<Duration>(),
     Format::of::<EnvName>(),

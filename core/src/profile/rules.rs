@@ -144,7 +144,11 @@ fn targets(profile: &Profile) -> Vec<(String, &AbsolutePath)> {
     let tmpfs = mounts.tmpfs.iter().enumerate();
     let volumes = volumes.map(|(index, volume)| (format!("/mounts/volumes/{index}/target"), &volume.target));
     let tmpfs = tmpfs.map(|(index, tmpfs)| (format!("/mounts/tmpfs/{index}/target"), &tmpfs.target));
-    volumes.chain(tmpfs).collect()
+    let devices = profile.devices.iter().flatten().enumerate().map(|(index, device)| {
+        let field = if device.target.is_some() { "target" } else { "path" };
+        (format!("/devices/{index}/{field}"), device.target())
+    });
+    volumes.chain(tmpfs).chain(devices).collect()
 }
 
 fn networks(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {

@@ -51,6 +51,8 @@ pub enum Capability {
     MountFlags,
     /// In-memory file systems with a size limit.
     Tmpfs,
+    /// Device nodes beyond the standard ones, and rules that allow no others.
+    Devices,
     /// Paths of `/proc` and `/sys` that are hidden.
     MaskedPaths,
     /// Paths of `/proc` and `/sys` that cannot be written.
@@ -118,7 +120,7 @@ const fn entry(name: &'static str, field: &'static str, promise: &'static str) -
 
 impl Capability {
     /// The whole vocabulary, in the order of the published table.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::NamespacePid,
         Self::NamespaceMount,
         Self::NamespaceNetwork,
@@ -136,6 +138,7 @@ impl Capability {
         Self::VolumesIdmapped,
         Self::MountFlags,
         Self::Tmpfs,
+        Self::Devices,
         Self::MaskedPaths,
         Self::ReadonlyPaths,
         Self::User,
@@ -204,6 +207,7 @@ impl Capability {
             ),
             Self::MountFlags => entry("mount-flags", "mounts", "nosuid, nodev and noexec on mounts"),
             Self::Tmpfs => entry("tmpfs", "mounts.tmpfs", "in-memory file systems of limited size"),
+            Self::Devices => entry("devices", "devices", "devices by name, and no others"),
             Self::MaskedPaths => entry("masked-paths", "security.maskedPaths", "hidden kernel files"),
             Self::ReadonlyPaths => {
                 entry("readonly-paths", "security.readonlyPaths", "read-only kernel files")

@@ -3,6 +3,7 @@
 mod attestation;
 mod cgroups;
 mod crash;
+mod devices;
 mod engines;
 mod errors;
 mod escapes;

@@ -64,7 +64,7 @@ impl Layout {
     ///
     /// # Errors
     /// `host-unfit` when there is neither.
-    pub(super) fn find_devices(&self) -> Result<Hierarchy> {
+    pub(crate) fn find_devices(&self) -> Result<Hierarchy> {
         if self.is_unified() {
             return Ok(Hierarchy { version: Version::V2, mount: STANDARD.into() });
         }

@@ -28,6 +28,7 @@ use crate::fault::unsupported;
 
 pub(crate) use change::change;
 pub(crate) use delegation::{delegate, owner};
+pub(crate) use devices::available as device_programs;
 pub(crate) use entrance::{Entrance, unified_of};
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
 pub(crate) use group::{Group, Made, Version, enter, put};

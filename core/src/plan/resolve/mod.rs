@@ -8,6 +8,7 @@ use super::policy::Policy;
 use super::types::{Enforcement, NetworkPlan, Plan};
 use crate::profile::{self, Loaded, Profile};
 
+mod devices;
 mod files;
 mod namespaces;
 mod policy;
@@ -39,6 +40,7 @@ impl Resolver<'_> {
         let (volumes, tmpfs) = (self.volumes(), self.tmpfs());
         let mount_policy = Policy::of(self.loaded, self.facts);
         let admitted = self.admitted(&mount_policy);
+        let (devices, devices_origin) = self.devices();
         let rootfs_access = self.rootfs_access();
         let security = self.security(network.value, rootfs_access.value, &volumes, &tmpfs);
         Plan {
@@ -54,6 +56,8 @@ impl Resolver<'_> {
             tmpfs,
             mount_policy,
             admitted,
+            devices,
+            devices_origin,
             shm: self.shm(),
             network,
             namespaces: self.namespaces(),

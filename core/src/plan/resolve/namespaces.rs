@@ -50,6 +50,7 @@ impl Resolver<'_> {
         for (pointer, given) in [
             ("/mounts/volumes", !mounts.volumes.is_empty()),
             ("/mounts/tmpfs", !mounts.tmpfs.is_empty()),
+            ("/devices", self.profile.devices.as_ref().is_some_and(|devices| !devices.is_empty())),
             ("/security/maskedPaths", security.masked_paths.as_ref().is_some_and(|paths| !paths.is_empty())),
             (
                 "/security/readonlyPaths",

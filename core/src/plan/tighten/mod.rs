@@ -145,7 +145,7 @@ pub fn process(process: &mut Value, held: &Held) -> Result<Tightened> {
 pub fn resources(asked: &Value, config: &mut Value, held: &Held) -> Result<Tightened> {
     let mut wrapped = serde_json::json!({ "linux": { "resources": asked } });
     let mut new = Document::new(&mut wrapped)?;
-    devices::rules(&mut new, held)?;
+    devices::rules(&mut new, held, limits::Excess::Refused)?;
     let mut whole = Document::new(config)?;
     limits::tighten(&mut whole, held, limits::Excess::Refused)?;
     let (_, mut refusals) = whole.into_parts();

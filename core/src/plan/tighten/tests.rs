@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{EngineFacts, Tightened};
-use crate::plan::{Bounds, Found, HostFacts, Reach, Shape, Source, resolve};
+use crate::plan::{
+    Bounds, DeviceFact, DeviceKind, DeviceNumber, Found, HostFacts, Reach, Shape, Source, resolve,
+};
 use crate::profile::{Request, SearchPath, load};
 
 /// The bounds of a profile with these lines.
@@ -16,7 +18,14 @@ fn bounds(yaml: &str) -> Bounds {
         Request { profile: path.to_str(), search: SearchPath::of_directories([]), ..Request::default() };
     let loaded = load(&request).unwrap_or_else(|error| panic!("{}", nucleus_abi::Error::from(error)));
     std::fs::remove_file(&path).unwrap();
-    let plan = resolve(&loaded, &HostFacts::default()).unwrap();
+    // What the profiles here name of devices.
+    let node = |kind, major, minor| DeviceFact::Node(DeviceNumber { kind, major, minor }, 0o600);
+    let devices = [
+        ("/dev/fuse".into(), node(DeviceKind::Character, 10, 229)),
+        ("/dev/vda".into(), node(DeviceKind::Block, 8, 0)),
+    ];
+    let facts = HostFacts { devices: devices.into(), ..HostFacts::default() };
+    let plan = resolve(&loaded, &facts).unwrap();
     Bounds::of(&loaded, &plan)
 }
 
@@ -409,6 +418,38 @@ fn devices_that_reach_the_host_are_refused_as_nodes_and_as_rules() {
     }
     let mknod = json!({"devices": rule(json!({"allow": true, "type": "b", "access": "m"}))});
     assert_eq!(changed("/linux/resources", mknod, "").1.refusals, []);
+}
+
+#[test]
+fn a_profile_that_lists_devices_allows_an_engine_no_others() {
+    let node = |kind: &str, major: i64, minor: i64| json!([{"path": "/dev/x", "type": kind, "major": major, "minor": minor}]);
+    let listed = "devices: [{path: /dev/fuse, access: r}, {path: /dev/vda, dangerous: true}]\n";
+    for (kind, major, minor) in [("c", 10, 229), ("b", 8, 0), ("c", 1, 3), ("c", 5, 1), ("p", 0, 0)] {
+        let (_, allowed) = changed("/linux/devices", node(kind, major, minor), listed);
+        assert_eq!(allowed.refusals, [], "{kind} {major}:{minor}");
+    }
+    assert!(refused("/linux/devices", node("c", 10, 200), listed).contains("`devices`"));
+    assert!(refused("/linux/devices", node("c", 10, 229), "devices: []\n").contains(".yaml:3"));
+    assert!(refused("/linux/devices", node("b", 8, 1), listed).contains("reaches the host"));
+
+    let rule = |minor: i64, access: &str| json!({"allow": true, "type": "c", "major": 10, "minor": minor, "access": access});
+    let (deny, make) =
+        (json!({"allow": false, "access": "rwm"}), json!({"allow": true, "type": "b", "access": "m"}));
+    let asked = json!([deny, make, rule(229, "rm"), rule(229, "rw"), rule(200, "rwm")]);
+    becomes("linux.resources.devices", asked, listed, &json!([deny, make, rule(229, "rm")]));
+}
+
+#[test]
+fn an_update_gives_no_device_that_the_profile_does_not_list() {
+    let held = |yaml: &str| bounds(yaml).held;
+    let asked = |minor: i64| json!({"devices": [{"allow": true, "type": "c", "major": 10, "minor": minor, "access": "rw"}]});
+    let refusals = |minor: i64, yaml: &str| {
+        let mut config = json!({"linux": {"resources": {}}});
+        super::resources(&asked(minor), &mut config, &held(yaml)).unwrap().refusals.len()
+    };
+    assert_eq!((refusals(229, ""), refusals(237, "")), (0, 1));
+    let listed = "devices: [{path: /dev/fuse}]\n";
+    assert_eq!((refusals(229, listed), refusals(200, listed)), (0, 1));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use self::either::short_or_map;
 use super::values::BackendName;
 
+mod devices;
 pub(super) mod either;
 mod mounts;
 mod namespaces;
@@ -18,6 +19,7 @@ mod rootfs;
 mod security;
 mod workload;
 
+pub use devices::Device;
 pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
 pub use network::{EngineNetwork, Network, NetworkMode};
@@ -57,6 +59,10 @@ pub struct Profile {
     /// What is mounted into the root file system.
     #[serde(default)]
     pub mounts: Mounts,
+    /// Devices of the host beyond the standard ones (`null`, `zero`, `full`, `random`, `urandom`, `tty`, terminals).
+    /// Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<Device>>,
     /// The network that the workload sees.
     pub network: Network,
     /// Details of the kernel namespaces; all of them are on by default.

@@ -18,6 +18,14 @@ pub(super) fn complete(rules: &[DeviceRule]) -> Vec<DeviceRule> {
     [rules, &DEFAULT_RULES].concat()
 }
 
+/// Whether the kernel takes programs that restrict devices.
+///
+/// # Errors
+/// What bpf(2) reports for one that denies everything.
+pub(crate) fn available() -> std::io::Result<()> {
+    bpf::load_device_program(&program::compile(&[])).map(drop)
+}
+
 /// Loads the program of the rules and attaches it to a group of cgroup v2.
 pub(super) fn attach(rules: &[DeviceRule], directory: BorrowedFd<'_>) -> Result<()> {
     let failed = |error: &std::io::Error| -> Error {
