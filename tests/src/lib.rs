@@ -19,6 +19,7 @@
 
 pub mod bundle;
 pub mod canary;
+pub mod criu;
 pub mod descriptor_socket;
 pub mod engines;
 pub mod host;
@@ -32,6 +33,7 @@ pub mod rootfs;
 pub mod skip;
 
 pub use bundle::{Bundle, Container};
+pub use criu::criu;
 pub use host::Host;
 pub use nucleus::{Nucleus, Output, Running};
 pub use skip::skip;

@@ -8,6 +8,7 @@ use nucleus_sys::memory_policy::ModeFlags;
 use nucleus_sys::namespace::Namespace;
 use serde_json::{Value, json};
 
+use crate::checkpoint;
 use crate::config::document::{Action, Operator, names};
 use crate::config::{self, Point};
 use crate::seccomp;
@@ -21,7 +22,11 @@ pub(crate) fn features() -> FeaturesReply {
             "hooks": Point::ALL.map(Point::name),
             "mountOptions": sorted(config::known_options()),
             "linux": linux(),
-            "annotations": {"nucleus.version": env!("CARGO_PKG_VERSION")},
+            "annotations": {
+                "nucleus.version": env!("CARGO_PKG_VERSION"),
+                // The name by which engines ask runc; it takes criu.
+                "org.opencontainers.runc.checkpoint.enabled": checkpoint::is_possible().to_string(),
+            },
             // Annotations are passed on to hooks and obeyed by nobody.
             "potentiallyUnsafeConfigAnnotations": [],
         }),

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod cgroups;
+mod checkpoint;
 pub mod config;
 mod create;
 mod delete;
@@ -51,9 +52,10 @@ mod watch_oom;
 mod workload;
 
 use nucleus_abi::{
-    CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done, ExecReply,
-    ExecRequest, ExitStatus, FeaturesReply, ProcessesReply, Reply, ReportRequest, Result, SandboxReply,
-    SandboxRequest, SignalRequest, StateReply, Stats, UndoRequest, UpdateRequest, WaitRequest, WatchOomReply,
+    CapabilityReport, CheckpointRequest, ContainerRequest, CreateReply, CreateRequest, Descriptors, Done,
+    ExecReply, ExecRequest, ExitStatus, FeaturesReply, ProcessesReply, Reply, ReportRequest, RestoreRequest,
+    Result, SandboxReply, SandboxRequest, SignalRequest, StateReply, Stats, UndoRequest, UpdateRequest,
+    WaitRequest, WatchOomReply,
 };
 
 /// Answers what this host can enforce; probes nothing that is not asked.
@@ -129,6 +131,16 @@ pub fn stats(request: &ContainerRequest) -> Result<Stats> {
 /// [`nucleus_abi::Backend::watch_oom`].
 pub fn watch_oom(request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
     watch_oom::watch_oom(request)
+}
+
+/// [`nucleus_abi::Backend::checkpoint`].
+pub fn checkpoint(request: &CheckpointRequest, descriptors: Descriptors<'_>) -> Result<Done> {
+    checkpoint::checkpoint(request, descriptors)
+}
+
+/// [`nucleus_abi::Backend::restore`].
+pub fn restore(request: &RestoreRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
+    checkpoint::restore(request, descriptors)
 }
 
 /// [`nucleus_abi::Backend::undo`].

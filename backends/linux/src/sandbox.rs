@@ -78,7 +78,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
 }
 
 /// `None` without hooks and without an agent: then nothing of it costs anything.
-fn callbacks(configuration: &Configuration, request: &SandboxRequest) -> Option<Callbacks> {
+pub(crate) fn callbacks(configuration: &Configuration, request: &SandboxRequest) -> Option<Callbacks> {
     let subject = || Subject {
         oci_version: configuration.oci_version.clone(),
         id: request.id.to_string(),
@@ -95,7 +95,7 @@ fn started(callbacks: Option<&Callbacks>, request: &SandboxRequest) -> Result<Op
     followed.map(|_| started::make(&request.directory)).transpose()
 }
 
-fn kill_by(configuration: &Configuration) -> KillBy {
+pub(crate) fn kill_by(configuration: &Configuration) -> KillBy {
     // In a joined pid namespace the first process is not the one whose end ends all.
     if configuration.namespaces.new.contains(NamespaceSet::PID) {
         KillBy::PidNamespace
@@ -104,12 +104,12 @@ fn kill_by(configuration: &Configuration) -> KillBy {
     }
 }
 
-fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledger> {
+pub(crate) fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledger> {
     let ledger = descriptors.get(request.ledger)?.try_clone_to_owned();
     Ok(Ledger::new(File::from(ledger.or_fail("duplicate the ledger", request.id.as_str())?)))
 }
 
-fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
+pub(crate) fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
     let directories = cgroups::directories(groups);
     if directories.is_empty() {
         return Ok(());
@@ -118,7 +118,7 @@ fn record_groups(ledger: &mut Ledger, groups: &[Group]) -> Result<()> {
     ledger.record(&effect).or_fail("write the ledger", "the container's cgroups")
 }
 
-fn class_of_service<'c>(
+pub(crate) fn class_of_service<'c>(
     configuration: &'c Configuration,
     request: &SandboxRequest,
     ledger: &mut Ledger,
@@ -132,7 +132,7 @@ fn class_of_service<'c>(
 }
 
 /// The group of cgroup v2 comes first: the child is born in it.
-fn make_unified(groups: &[Group]) -> Result<Option<cgroups::Made>> {
+pub(crate) fn make_unified(groups: &[Group]) -> Result<Option<cgroups::Made>> {
     groups.iter().find(|group| group.can_be_born_in()).map(Group::make).transpose()
 }
 

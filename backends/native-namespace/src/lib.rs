@@ -6,10 +6,10 @@
 #![deny(unsafe_code)]
 
 use nucleus_abi::{
-    Backend, CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Description, Descriptors, Done,
-    ExecReply, ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, Kind, ProcessesReply, Reply,
-    ReportRequest, Result, SCHEMA, SandboxReply, SandboxRequest, SignalRequest, StateReply, Stats,
-    UndoRequest, UpdateRequest, WaitRequest, WatchOomReply,
+    Backend, CapabilityReport, CheckpointRequest, ContainerRequest, CreateReply, CreateRequest, Description,
+    Descriptors, Done, ExecReply, ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, Kind,
+    ProcessesReply, Reply, ReportRequest, RestoreRequest, Result, SCHEMA, SandboxReply, SandboxRequest,
+    SignalRequest, StateReply, Stats, UndoRequest, UpdateRequest, WaitRequest, WatchOomReply,
 };
 
 /// The name by which profiles choose it.
@@ -91,6 +91,14 @@ impl Backend for NativeNamespace {
 
     fn watch_oom(&self, request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
         nucleus_linux::watch_oom(request)
+    }
+
+    fn checkpoint(&self, request: &CheckpointRequest, descriptors: Descriptors<'_>) -> Result<Done> {
+        nucleus_linux::checkpoint(request, descriptors)
+    }
+
+    fn restore(&self, request: &RestoreRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
+        nucleus_linux::restore(request, descriptors)
     }
 
     fn undo(&self, request: &UndoRequest) -> Result<Done> {

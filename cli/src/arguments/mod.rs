@@ -57,6 +57,8 @@ pub(crate) struct Invocation {
     pub debug: bool,
     /// `--systemd-cgroup`.
     pub cgroups: CgroupDriver,
+    /// `--criu`.
+    pub criu: Option<PathBuf>,
     /// What a service manager opened for the workload.
     pub activation: Activation,
     /// `--preserve-fds`: so many descriptors behind those are the workload's too.
@@ -90,6 +92,7 @@ impl Invocation {
             } else {
                 CgroupDriver::Cgroupfs
             },
+            criu: matches.get_one::<PathBuf>("criu").cloned(),
             activation: Activation::of_this_process()?,
             preserved: matches.subcommand().map_or(0, |(_, matches)| preserved(matches)),
             statuses: Statuses::of_verb(matches.subcommand_name().unwrap_or_default()),
@@ -193,7 +196,11 @@ fn global() -> [Arg; 10] {
             .value_name("WHETHER")
             .value_parser(["auto", "true", "false"])
             .help("Accepted for engines that say it; nucleus sees by itself who calls it"),
-        Arg::new("criu").long("criu").value_name("PATH").hide(true),
+        Arg::new("criu")
+            .long("criu")
+            .value_name("PATH")
+            .value_parser(value_parser!(PathBuf))
+            .help("The criu that checkpoint and restore use"),
         Arg::new("version").long("version").short('v').action(ArgAction::Version).help("Print the version"),
     ]
 }

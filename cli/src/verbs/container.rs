@@ -21,16 +21,34 @@ pub(super) fn handed(
     matches: &ArgMatches,
     registry: &Registry,
 ) -> std::result::Result<Handed, Failure> {
+    handed_on(invocation, matches, registry, terms(invocation, matches))
+}
+
+/// The same for a container whose processes come out of a checkpoint: nothing is added to what they have.
+pub(super) fn restored(
+    invocation: &Invocation,
+    matches: &ArgMatches,
+    registry: &Registry,
+) -> std::result::Result<Handed, Failure> {
+    handed_on(invocation, matches, registry, Terms { cgroups: invocation.cgroups, ..Terms::default() })
+}
+
+fn handed_on(
+    invocation: &Invocation,
+    matches: &ArgMatches,
+    registry: &Registry,
+    terms: Terms,
+) -> std::result::Result<Handed, Failure> {
     let document = read(path(matches, "bundle").as_deref().unwrap_or(Path::new("."))).map_err(|error| {
         error.hint(
             "a bundle is a directory with a config.json, named by --bundle; a command stands after `--`",
         )
     })?;
     let Some(name) = profile(invocation, &document)? else {
-        return Ok(Handed::new(document, registry, terms(invocation, matches))?);
+        return Ok(Handed::new(document, registry, terms)?);
     };
     let loaded = load(&Request { profile: Some(&name), search: search(), ..Request::default() })?;
-    let handed = Handed::bounded(document, &loaded, registry, terms(invocation, matches), &invocation.root)?;
+    let handed = Handed::bounded(document, &loaded, registry, terms, &invocation.root)?;
     handed.warnings().iter().for_each(|warning| output::warn(warning));
     Ok(handed)
 }
@@ -72,6 +90,6 @@ pub(super) fn handles(invocation: &Invocation, matches: &ArgMatches) -> Result<H
     })
 }
 
-fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
+pub(super) fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
     matches.get_one::<PathBuf>(name).cloned()
 }

@@ -173,16 +173,16 @@ pub(crate) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "checkpoint",
-        about: "Freeze a container into files (no backend of this release can)",
+        about: "Write the processes of a container into files, by criu",
         arguments: arguments::checkpoint::checkpoint,
         statuses: Statuses::Plain,
         act: checkpoint::checkpoint,
     },
     Verb {
         name: "restore",
-        about: "Make a container of a checkpoint (no backend of this release can)",
+        about: "Make a container of such files",
         arguments: arguments::checkpoint::restore,
-        statuses: Statuses::Plain,
+        statuses: Statuses::Workload,
         act: checkpoint::restore,
     },
     Verb {

@@ -3,7 +3,7 @@
 use nucleus_abi::{ContainerId, Error, Result, Then};
 
 use super::handles::Handles;
-use super::making::{Making, take_id, tear_down};
+use super::making::{Beginning, Making, take_id, tear_down};
 use super::record::Supervision;
 use super::state_root::StateRoot;
 use super::workload::Source;
@@ -23,6 +23,19 @@ pub fn create(
     handles: &Handles,
     warn: &dyn Fn(&str),
 ) -> Result<()> {
+    create_from(Beginning::Program, source, id, root, registry, handles, warn)
+}
+
+/// As [`create`], with processes that come from anywhere.
+pub(super) fn create_from(
+    beginning: Beginning<'_>,
+    source: &dyn Source,
+    id: &ContainerId,
+    root: &StateRoot,
+    registry: &Registry,
+    handles: &Handles,
+    warn: &dyn Fn(&str),
+) -> Result<()> {
     root.ensure()?;
     let mut taken = take_id(id, root, registry)?;
     let making = Making {
@@ -32,6 +45,7 @@ pub fn create(
         extra: &handles.extra,
         supervision: Supervision::Nobody,
         then: Then::Wait,
+        beginning,
         warn,
     };
     match making.make().and_then(|made| handles.hand_out(&made)) {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{
     Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode, ExitStatus, Process,
-    Reply, Result, SCHEMA, SandboxRequest, Then, WaitRequest,
+    Reply, RestoreRequest, Result, SCHEMA, SandboxRequest, Then, WaitRequest,
 };
 
 use rustix::stdio::{stderr, stdin, stdout};
@@ -16,6 +16,7 @@ use super::gc;
 use super::places;
 use super::process;
 use super::record::{RECORD_SCHEMA, Record, Supervision};
+use super::restore::Restoration;
 use super::state_root::StateRoot;
 use super::timestamp;
 use super::undo::undo;
@@ -60,6 +61,15 @@ impl Made {
     }
 }
 
+/// Where a container's processes come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Beginning<'a> {
+    /// Its program is started.
+    Program,
+    /// They come out of a checkpoint.
+    Checkpoint(&'a Restoration),
+}
+
 /// What is being made, and for whom.
 pub(super) struct Making<'a> {
     pub(super) source: &'a dyn Source,
@@ -68,6 +78,7 @@ pub(super) struct Making<'a> {
     /// What the workload holds beside its standard descriptors.
     pub(super) extra: &'a [OwnedFd],
     pub(super) supervision: Supervision,
+    pub(super) beginning: Beginning<'a>,
     /// Whether the workload may be started as soon as it can.
     pub(super) then: Then,
     pub(super) warn: &'a dyn Fn(&str),
@@ -82,6 +93,9 @@ impl Making<'_> {
         if let Place::Engines(placement) = &workload.cgroup {
             places::occupy(self.root, directory.id(), &mut self.taken.ledger, &placement.path)?;
         }
+        if let Beginning::Checkpoint(restoration) = self.beginning {
+            return self.restore(restoration, workload);
+        }
         let (gate, pid) = self.sandbox(&workload)?;
         // Written while the backend builds the container, which takes longer.
         let mut record = self.record(&workload, pid);
@@ -89,22 +103,43 @@ impl Making<'_> {
         let created = self.create(&gate)?;
         drop(gate);
         self.record_warnings(&mut record, &created.document.warnings)?;
-        let mut descriptors: Vec<Option<OwnedFd>> = created.descriptors.into_iter().map(Some).collect();
-        let mut take = |index| Reply::<CreateReply>::take(&mut descriptors, index);
-        Ok(Made {
-            pid: created.document.pid.unwrap_or(pid),
-            wait: take(created.document.wait)?,
-            failure: created.document.failure.map(&mut take).transpose()?,
-            console: created.document.console.map(&mut take).transpose()?,
-            started: created.document.started,
-            opened: Some(workload.bundle),
-        })
+        made(created, pid, workload.bundle)
+    }
+
+    /// `restore` in place of `sandbox` and `create`.
+    fn restore(self, restoration: &Restoration, workload: Workload) -> Result<Made> {
+        let directories = restoration.open(self.source.client(), &workload)?;
+        let (sandbox, mut descriptors) = self.request(&workload);
+        let images = directories.request(&restoration.place.how, descriptors.len());
+        descriptors.extend(directories.descriptors());
+        let request = RestoreRequest {
+            schema: SCHEMA,
+            sandbox,
+            lsm_profile: restoration.lsm_profile.clone(),
+            lsm_mount_context: restoration.lsm_mount_context.clone(),
+            images,
+        };
+        let restored = self.source.client().restore(&request, &descriptors)?;
+        let nameless = || Error::new(ErrorCode::NotSupported, "restore the container");
+        let pid = restored.document.pid.ok_or_else(nameless)?;
+        let mut record = self.record(&workload, pid);
+        record.write(self.taken.directory.path())?;
+        self.record_warnings(&mut record, &restored.document.warnings)?;
+        made(restored, pid, workload.bundle)
     }
 
     /// Calls `sandbox`, and returns the gate and the process that waits at it.
     fn sandbox(&self, workload: &Workload) -> Result<(OwnedFd, u32)> {
+        let (request, descriptors) = self.request(workload);
+        let reply = self.source.client().sandbox(&request, &descriptors)?;
+        let mut returned: Vec<Option<OwnedFd>> = reply.descriptors.into_iter().map(Some).collect();
+        Ok((Reply::<()>::take(&mut returned, reply.document.gate)?, reply.document.pid))
+    }
+
+    /// What a backend is told of the container, and what goes with it.
+    fn request<'w>(&'w self, workload: &'w Workload) -> (SandboxRequest, Vec<BorrowedFd<'w>>) {
         let bundle = &workload.bundle;
-        let mut descriptors: Vec<BorrowedFd<'_>> =
+        let mut descriptors: Vec<BorrowedFd<'w>> =
             vec![stdin(), stdout(), stderr(), self.taken.ledger.as_fd()];
         let mut add = |descriptor| {
             descriptors.push(descriptor);
@@ -130,9 +165,7 @@ impl Making<'_> {
             stdio: [0, 1, 2],
             extra,
         };
-        let reply = self.source.client().sandbox(&request, &descriptors)?;
-        let mut returned: Vec<Option<OwnedFd>> = reply.descriptors.into_iter().map(Some).collect();
-        Ok((Reply::<()>::take(&mut returned, reply.document.gate)?, reply.document.pid))
+        (request, descriptors)
     }
 
     fn create(&self, gate: &OwnedFd) -> Result<Reply<CreateReply>> {
@@ -183,6 +216,19 @@ impl Making<'_> {
             held: facts.held,
         }
     }
+}
+
+fn made(created: Reply<CreateReply>, pid: u32, opened: Bundle) -> Result<Made> {
+    let mut descriptors: Vec<Option<OwnedFd>> = created.descriptors.into_iter().map(Some).collect();
+    let mut take = |index| Reply::<CreateReply>::take(&mut descriptors, index);
+    Ok(Made {
+        pid: created.document.pid.unwrap_or(pid),
+        wait: take(created.document.wait)?,
+        failure: created.document.failure.map(&mut take).transpose()?,
+        console: created.document.console.map(&mut take).transpose()?,
+        started: created.document.started,
+        opened: Some(opened),
+    })
 }
 
 fn make_backend_directory(directory: &ContainerDirectory) -> Result<()> {

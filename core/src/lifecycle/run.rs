@@ -10,7 +10,7 @@ use super::container::ContainerDirectory;
 use super::create::after_failure;
 use super::foreground::{Console, Foreground};
 use super::handles::Handles;
-use super::making::{Made, Making, request, take_id, tear_down};
+use super::making::{Beginning, Made, Making, request, take_id, tear_down};
 use super::notify::Messenger;
 use super::owners;
 use super::record::Supervision;
@@ -40,6 +40,19 @@ pub fn run(
     id: &ContainerId,
     root: &StateRoot,
     registry: &Registry,
+    how: (&Handles, Afterwards),
+    warn: &dyn Fn(&str),
+) -> Result<ExitStatus> {
+    run_from(Beginning::Program, source, id, root, registry, how, warn)
+}
+
+/// As [`run`], with processes that come from anywhere.
+pub(super) fn run_from(
+    beginning: Beginning<'_>,
+    source: &dyn Source,
+    id: &ContainerId,
+    root: &StateRoot,
+    registry: &Registry,
     (handles, afterwards): (&Handles, Afterwards),
     warn: &dyn Fn(&str),
 ) -> Result<ExitStatus> {
@@ -54,6 +67,7 @@ pub fn run(
         extra: &handles.extra,
         supervision: Supervision::Owner,
         then: then(source, handles),
+        beginning,
         warn,
     };
     let client = source.client();

@@ -1,6 +1,7 @@
 //! The typed face of a backend: what an author implements, and what the core calls.
 
 use crate::capability::CapabilityReport;
+use crate::checkpoint::{CheckpointRequest, RestoreRequest};
 use crate::descriptors::{Descriptors, Reply};
 use crate::documents::{
     CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExecReply,
@@ -144,6 +145,24 @@ pub trait Backend: Sync {
     /// `wrong-state` when it has ended; `host-unfit` when nothing counts its memory.
     fn watch_oom(&self, request: &ContainerRequest) -> Result<Reply<WatchOomReply>> {
         Err(not_supported("watch-oom").on(&request.id))
+    }
+
+    /// Writes the processes of a container into files. When it fails, or the caller is killed, they go on as before.
+    ///
+    /// # Errors
+    /// `wrong-state` when it does not run; `host-unfit` without the program that does it; `not-supported`, naming what of the
+    /// container cannot be written.
+    fn checkpoint(&self, request: &CheckpointRequest, _descriptors: Descriptors<'_>) -> Result<Done> {
+        Err(not_supported("checkpoint").on(&request.id))
+    }
+
+    /// Makes a container of such files, in place of `sandbox`, `create` and `start`. It is held to what they say of the
+    /// container that they were made of: what its configuration no longer has is refused.
+    ///
+    /// # Errors
+    /// As for `sandbox`; `config-invalid` where the files and the configuration contradict each other.
+    fn restore(&self, request: &RestoreRequest, _descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
+        Err(not_supported("restore").on(&request.sandbox.id))
     }
 
     /// Says what of the runtime specification it implements (`features.md`). Asks nothing of the host that differs from

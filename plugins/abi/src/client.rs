@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::CapabilityReport;
+use crate::checkpoint::{CheckpointRequest, RestoreRequest};
 use crate::descriptors::{self, Reply};
 use crate::documents::{
     CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExecReply,
@@ -118,6 +119,16 @@ impl Client {
     /// [`crate::Backend::stats`].
     pub fn stats(&self, request: &ContainerRequest) -> Result<Stats> {
         self.plain("stats", request, &[])
+    }
+
+    /// [`crate::Backend::checkpoint`].
+    pub fn checkpoint(&self, request: &CheckpointRequest, fds: &[BorrowedFd<'_>]) -> Result<Done> {
+        self.plain("checkpoint", request, fds)
+    }
+
+    /// [`crate::Backend::restore`].
+    pub fn restore(&self, request: &RestoreRequest, fds: &[BorrowedFd<'_>]) -> Result<Reply<CreateReply>> {
+        self.call("restore", request, fds)
     }
 
     /// [`crate::Backend::features`].

@@ -67,6 +67,8 @@ fn backend_verb(backend: &dyn Backend, verb: &str, document: &[u8], fds: Descrip
         "processes" => plain(backend.processes(&read(document)?)),
         "stats" => plain(backend.stats(&read(document)?)),
         "watch-oom" => with_descriptors(backend.watch_oom(&read(document)?)),
+        "checkpoint" => plain(backend.checkpoint(&read(document)?, fds)),
+        "restore" => with_descriptors(backend.restore(&read(document)?, fds)),
         "features" => plain(backend.features(&read(document)?)),
         "undo" => plain(backend.undo(&read(document)?)),
         other => Err(not_supported(other)),

@@ -12,8 +12,8 @@
 //! `report` may come at any time and changes nothing. `sandbox` makes namespaces, cgroups and a process that waits;
 //! it returns the *gate*, a descriptor whose closing ends the sandbox. `create` takes the gate, builds the rest and
 //! returns a descriptor to wait on. `start` lets the workload go. `state`, `signal`, `exec`, `pause`, `resume`, `update`,
-//! `processes`, `stats` and `watch-oom` may come between `create` and `delete`; a backend that lacks one of the verbs
-//! after `signal` answers `not-supported`. `delete` may come at any moment, also after a crash, also twice.
+//! `processes`, `stats`, `watch-oom` and `checkpoint` may come between `create` and `delete`; `restore` takes the place of
+//! `sandbox`, `create` and `start`. A backend that lacks one of the verbs after `signal` answers `not-supported`. `delete` may come at any moment, also after a crash, also twice.
 //!
 //! # Who owns what
 //! The core owns the container's directory, its ledger, its cgroup paths and its network. The backend owns the files
@@ -25,6 +25,7 @@
 
 pub mod backend;
 pub mod capability;
+mod checkpoint;
 mod client;
 pub mod descriptors;
 #[doc(hidden)]
@@ -45,6 +46,7 @@ pub use inventory;
 
 pub use backend::Backend;
 pub use capability::{Capability, CapabilityReport, Verdict};
+pub use checkpoint::*;
 pub use client::Client;
 pub use descriptors::{Descriptors, Reply};
 pub use documents::*;

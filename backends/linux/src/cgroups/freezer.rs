@@ -54,6 +54,10 @@ impl<'a> Freezer<'a> {
         having(Version::V1).or_else(|| having(Version::V2))
     }
 
+    pub(crate) fn directory(self) -> &'a Path {
+        self.directory
+    }
+
     pub(crate) fn is_frozen(self) -> Result<bool> {
         let file = self.directory.join(switch(self.version));
         let read = || fs::read_to_string(&file).map(|text| is_on(&text));

@@ -69,6 +69,11 @@ fn hierarchies(
     mount::change(top.as_fd(), all, Reach::Mount).or_fail("set a mount's attributes", target)
 }
 
+/// The container's group in one hierarchy, as [`mount`] shows it.
+pub(crate) fn group(mount: &Mount, group: &Group) -> Result<DetachedMount> {
+    subtree(group, ATTRIBUTES | mount.tree.then(mount.own).set)
+}
+
 /// A clone of the group's directory, found by its path on the host: the host's mounts are still there, below.
 fn subtree(group: &Group, attributes: MountAttrFlags) -> Result<DetachedMount> {
     let step = "show the container its cgroup";

@@ -89,6 +89,21 @@ fn host_dev() -> Result<OwnedFd> {
     rustix::fs::open("/dev", flags, Mode::empty()).or_fail("open the host's /dev", "/dev")
 }
 
+/// Whether a character device is one of the standard ones.
+pub(crate) fn is_standard(number: (u32, u32)) -> bool {
+    STANDARD.iter().any(|(_, standard)| *standard == number)
+}
+
+/// A mount of the host's node of a standard device.
+pub(crate) fn clone_of_number(number: (u32, u32)) -> Result<DetachedMount> {
+    match STANDARD.iter().find(|(_, standard)| *standard == number) {
+        Some((name, _)) => clone_standard(host_dev()?.as_fd(), name, number),
+        None => Err(Error::new(ErrorCode::Protocol, "take over a device node")
+            .on(format!("{}:{}", number.0, number.1))
+            .because("it is no standard device")),
+    }
+}
+
 /// A mount of the host's `/dev/null`, for a container whose `/dev` is not ours.
 pub(super) fn clone_null() -> Result<DetachedMount> {
     clone_standard(host_dev()?.as_fd(), c"null", (1, 3))

@@ -3,10 +3,10 @@
 //! [`steps`] decides purely which steps there are and in which order; [`Step::run`] does one. The order is the security
 //! argument: what the kernel demands and what recent escapes taught stands beside each step.
 
-mod cgroup_mount;
+pub(crate) mod cgroup_mount;
 mod console;
 mod copy_up;
-mod devices;
+pub(crate) mod devices;
 mod mounts;
 pub(crate) mod namespaces;
 mod nodes;

@@ -22,6 +22,11 @@ pub(crate) fn become_root() -> Result<()> {
 /// keyring of its own keeps the caller's keys out of reach.
 pub(crate) fn new_session(id: &str, keyring: Keyring, filter: Option<&Program>) -> Result<()> {
     process::new_session().or_fail("start a new session", id)?;
+    new_keyring(id, keyring, filter)
+}
+
+/// The session keyring alone.
+pub(crate) fn new_keyring(id: &str, keyring: Keyring, filter: Option<&Program>) -> Result<()> {
     if keyring == Keyring::Callers {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use nucleus_sys::{memory_policy, process};
 use super::scheduling::refused;
 use crate::config::EachProcess;
 
-pub(super) fn take_on(wanted: &EachProcess) -> Result<()> {
+pub(crate) fn take_on(wanted: &EachProcess) -> Result<()> {
     if let Some(domain) = wanted.domain {
         process::set_domain(domain).map_err(|error| refused("linux.personality", &error))?;
     }

@@ -2,7 +2,7 @@
 //! container's first process and each that is executed in it later go this way.
 
 mod command;
-mod each_process;
+pub(crate) mod each_process;
 mod filter;
 pub(crate) mod labels;
 mod landlock;

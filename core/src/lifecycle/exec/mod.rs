@@ -271,7 +271,7 @@ fn forward(process: Option<&PidFd>, signal: Signal) {
 }
 
 /// The container's effective `config.json`.
-fn config_of(container: &Found<'_>) -> Result<Box<RawValue>> {
+pub(super) fn config_of(container: &Found<'_>) -> Result<Box<RawValue>> {
     let text = fs::read_to_string(container.config_path()).map_err(|error| unreadable(&error))?;
     RawValue::from_string(text).map_err(|error| unreadable(&error))
 }
