@@ -16,6 +16,7 @@
 //! | give it a network device | [`netlink`], [`loopback`] |
 //! | say how a process is run | [`scheduling`], [`memory_policy`], [`rlimit`] |
 //! | leave nothing of nucleus inside | [`last_stage`] |
+//! | hold something secret for a moment | [`secrecy`] |
 
 pub mod bpf;
 pub mod calls;
@@ -39,6 +40,7 @@ pub mod procfs;
 pub mod rlimit;
 pub mod scheduling;
 pub mod seccomp;
+pub mod secrecy;
 pub mod signal;
 pub mod socket;
 mod syscall;
