@@ -52,6 +52,43 @@ fn row(plan: &Plan, field: &str) -> nucleus_core::plan::Row {
 }
 
 #[test]
+fn a_secret_is_shown_by_where_it_comes_from_and_goes() {
+    let text = "secrets:\n  - {source: {file: /etc/key}, target: /etc/web/key, mode: \"0440\", owner: web}\n  \
+        - {source: {env: PASS}, name: pass, optional: true}\n  - {source: {fd: 5}, env: FIVE}\n";
+    let plan = plan(&format!("{COMMAND}{text}")).unwrap();
+    let shown = |name: &str| {
+        let row = row(&plan, &format!("secrets[{name}]"));
+        (row.value, row.needs)
+    };
+    let file = "file /etc/key → /etc/web/key mode=0440 owner=web (of the image)";
+    assert_eq!(shown("key"), (file.to_owned(), vec![Capability::Secrets]));
+    let command = "variable PASS of nucleus (optional) → /run/secrets/pass mode=0400 owner=the workload's";
+    assert_eq!(shown("pass"), (command.to_owned(), vec![Capability::Secrets]));
+    let variable = "descriptor 5 → variable FIVE";
+    assert_eq!(shown("FIVE"), (variable.to_owned(), vec![Capability::SecretEnvironment]));
+    assert_eq!(row(&plan, "mounts.secrets").value, "16777216, never swapped");
+}
+
+#[test]
+fn a_secret_has_no_place_where_no_file_can_be_made() {
+    let secret = |target: &str| format!("  - {{source: {{fd: 5}}, name: key, target: {target}}}\n");
+    for target in ["/dev/key", "/proc/key", "/sys/key", "/"] {
+        let error = mistake(&format!("secrets:\n{}", secret(target)));
+        assert!(error.to_string().contains("belongs to the runtime"), "{error}");
+        assert!(error.to_string().contains("`secrets.0.target`"), "{error}");
+    }
+    let volume = "mounts: {volumes: [{source: /srv, target: /data}]}\n";
+    let error = mistake(&format!("{volume}secrets:\n{}", secret("/data/deep/key")));
+    assert!(error.to_string().contains("it lies in the volume at /data"), "{error}");
+    let two = "  - {source: {env: A}, name: key, target: /run/a}\n  - {source: {env: B}, target: /run/a/b}\n";
+    let error = mistake(&format!("secrets:\n{two}"));
+    assert!(error.to_string().contains("the secret `key`"), "{error}");
+    let joined = format!("namespaces: {{mount: {{path: /x}}}}\nsecrets:\n{}", secret("/run/key"));
+    let error = mistake(&joined);
+    assert!(error.to_string().contains("the mount namespace is joined"), "{error}");
+}
+
+#[test]
 fn each_value_knows_the_line_the_flag_or_the_default_that_decided_it() {
     let scratch = Scratch::new(&format!("{COMMAND}resources:\n  memory: 64M\n  pids: 7\n"));
     let flags = vec![FlagValue::set("--pids", "/resources/pids", 9)];

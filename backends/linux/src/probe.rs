@@ -52,6 +52,8 @@ impl Host {
             Capability::Volumes => self.with_mounts("open_tree(2) and move_mount(2)"),
             Capability::Tmpfs => self.with_mounts("tmpfs through fsopen(2)"),
             Capability::Devices => self.devices(),
+            Capability::Secrets => self.with_mounts("move_mount(2) of mounts that hang nowhere"),
+            Capability::SecretEnvironment => Ok("a descriptor that the last stage's exec reads".to_owned()),
             Capability::MaskedPaths => self.with_mounts("mounts of /dev/null and of an empty tmpfs"),
             Capability::ReadonlyPaths => self.with_mounts("read-only mounts"),
             Capability::User => Ok("setresuid(2), setresgid(2) and setgroups(2)".to_owned()),

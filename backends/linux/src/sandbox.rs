@@ -24,7 +24,7 @@ use crate::init::{self, Inside};
 use crate::joining::ForTheChild;
 use crate::record::Record;
 use crate::unfinished::Unfinished;
-use crate::workload::{Given, rights, scheduling};
+use crate::workload::{Given, rights, scheduling, secrets};
 use crate::{identity, intermediate, net_devices, resctrl, sources, start, targets};
 
 /// Makes the sandbox.
@@ -59,6 +59,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
         callbacks: callbacks.as_ref(),
         errors: errors.into(),
         given: Given::find(request.stdio, &request.extra, descriptors)?,
+        secrets: secrets::find(request.secret_environment, descriptors)?,
         id: request.id.as_str(),
     };
     let child = Unfinished::new(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?);

@@ -14,7 +14,8 @@ use crate::output::{self, Failure};
 use crate::table::layout;
 
 pub(super) fn explain(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
-    let examined = examined(invocation, matches, &Registry::linked()?)?;
+    let mut examined = examined(invocation, matches, &Registry::linked()?)?;
+    examined.foresee();
     if wants_json(matches) {
         print_json(&json!({
             "profile": examined.plan.profile.value,

@@ -24,7 +24,10 @@ pub(super) fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, F
 /// The operator's reading: profile and options say what runs.
 fn run_plan(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let registry = Registry::linked()?;
-    let examined = examined(invocation, matches, &registry)?;
+    let mut examined = examined(invocation, matches, &registry)?;
+    if matches.get_flag("dry-run") {
+        examined.foresee();
+    }
     let id = id(matches, &examined.plan.profile.value)?;
     examined.allow()?;
     examined.warnings().iter().for_each(|warning| output::warn(warning));

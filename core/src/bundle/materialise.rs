@@ -20,9 +20,10 @@ use super::layers::Layers;
 use super::mounts::{Mount, MountOrigin, mounts};
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
+use super::secrets;
 use super::skeleton::{self, Item, skeleton};
 use super::tree::Progress;
-use crate::plan::{Access, Decided, NetworkPlan, Plan, RootfsPlan, Sources};
+use crate::plan::{Access, Decided, IdMapping, NetworkPlan, Plan, RootfsPlan, SecretFile, Sources};
 
 /// A bundle, ready for a backend.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub struct Bundle {
     pub rootfs: Option<OwnedFd>,
     /// Sources of bind mounts, opened once, by their index among the mounts.
     pub sources: BTreeMap<usize, OwnedFd>,
+    /// Secret variables of the workload, as `NAME=value` with a NUL behind each.
+    pub secret_environment: Option<OwnedFd>,
+    /// What was let pass.
+    pub warnings: Vec<String>,
 }
 
 /// Makes the bundle of a plan in `path`. `looked_at` are the sources that the plan was made with, and where nucleus keeps
@@ -49,19 +54,17 @@ pub fn materialise(
     cgroup: &Path,
     path: PathBuf,
 ) -> Result<Bundle> {
-    let mounts = mounts(plan);
+    let mut mounts = mounts(plan);
     let chosen = Chosen { plan, sources: looked_at.0, state: looked_at.1 };
-    let sources = open_sources(&chosen, &mounts)?;
-    let places = places(&mounts, &sources);
-    let root = open_root(&chosen, &places)?;
-    let accounts = match &root {
-        Root::Image(layers) if identity::needs_accounts(&plan.process.user.value) => {
-            rootfs::accounts([layers.seen()?.as_fd()].into_iter())
-        }
-        Root::Image(_) => Accounts::default(),
-        Root::Joined | Root::Private(_) => skeleton::accounts(plan),
-    };
+    let image = open_image(plan, &|path| chosen.root(path))?;
+    let accounts = accounts(plan, image.as_ref())?;
     let user = resolve_user(plan, &accounts)?;
+    let mut secrets = secrets::stage(plan, &|file| secret_owner(plan, &accounts, &user, file))?;
+    mounts.retain(|mount| !is_left_out(mount, &secrets.files));
+    let mut sources = open_sources(&chosen, &mounts)?;
+    add_secrets(&mounts, &mut secrets.files, &mut sources);
+    let places = places(&mounts, &sources);
+    let root = open_root(plan, image, &places)?;
     let config = config_json(plan, cgroup, &mounts, &user)?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
@@ -71,7 +74,8 @@ pub fn materialise(
         attestation::verify(layers.lowest(), &attestation.value, &Progress::default())?;
     }
     let rootfs = finish(plan, root, places, &path)?;
-    Ok(Bundle { path, config, rootfs, sources })
+    let (secret_environment, warnings) = (secrets.environment, secrets.warnings);
+    Ok(Bundle { path, config, rootfs, sources, secret_environment, warnings })
 }
 
 fn write(path: &Path, config: &RawValue) -> io::Result<()> {
@@ -103,10 +107,54 @@ fn open_image(plan: &Plan, open: &dyn Fn(&Path) -> Result<OwnedFd>) -> Result<Op
     }
 }
 
-fn open_root(chosen: &Chosen<'_>, places: &[Place]) -> Result<Root> {
-    let plan = chosen.plan;
+/// The account files, where a name must be looked up in them.
+fn accounts(plan: &Plan, image: Option<&Layers>) -> Result<Accounts> {
+    let owners = plan.secrets.list.iter().filter_map(|secret| secret.value.file.as_ref()?.owner.as_ref());
+    let mut users = owners.chain([&plan.process.user.value]);
+    match image {
+        Some(layers) if users.any(identity::needs_accounts) => {
+            Ok(rootfs::accounts([layers.seen()?.as_fd()].into_iter()))
+        }
+        Some(_) => Ok(Accounts::default()),
+        None => Ok(skeleton::accounts(plan)),
+    }
+}
+
+/// The host's ids for the owner of a secret's file. Those of a joined user namespace the backend maps.
+fn secret_owner(plan: &Plan, accounts: &Accounts, user: &ResolvedUser, file: &SecretFile) -> Result<Owner> {
+    let named = file.owner.as_ref().map(|owner| identity::resolve(owner, &[], accounts));
+    let ResolvedUser { uid, gid, .. } = named.unwrap_or_else(|| Ok(user.clone()))?;
+    let Some(maps) = &plan.namespaces.user else { return Ok(Owner { uid, gid }) };
+    let host = |map: &[IdMapping], id: u32| {
+        IdMapping::host_of(map, id).ok_or_else(|| {
+            Error::new(ErrorCode::PlanInvalid, "give a secret to its owner")
+                .on(format!("{uid}:{gid}"))
+                .because(format!("`namespaces.user` ({}) maps no id {id}", maps.origin))
+        })
+    };
+    Ok(Owner { uid: host(&maps.value.uid_map, uid)?, gid: host(&maps.value.gid_map, gid)? })
+}
+
+/// A secret that is missing, and may be.
+fn is_left_out(mount: &Mount, staged: &BTreeMap<usize, OwnedFd>) -> bool {
+    matches!(mount.origin, MountOrigin::Secret(index) if !staged.contains_key(&index))
+}
+
+fn add_secrets(
+    mounts: &[Mount],
+    staged: &mut BTreeMap<usize, OwnedFd>,
+    sources: &mut BTreeMap<usize, OwnedFd>,
+) {
+    for (place, mount) in mounts.iter().enumerate() {
+        if let MountOrigin::Secret(index) = mount.origin {
+            sources.extend(staged.remove(&index).map(|descriptor| (place, descriptor)));
+        }
+    }
+}
+
+fn open_root(plan: &Plan, image: Option<Layers>, places: &[Place]) -> Result<Root> {
     let RootfsPlan::HostRuntime { entries } = &plan.rootfs.value else {
-        return Ok(open_image(plan, &|path| chosen.root(path))?.map_or(Root::Joined, Root::Image));
+        return Ok(image.map_or(Root::Joined, Root::Image));
     };
     let mut items = skeleton(plan, entries, places);
     if plan.network.value == NetworkPlan::Host {
@@ -161,9 +209,7 @@ fn resolv_conf() -> Item {
 
 /// The ids of the host that the container's root has.
 fn owner(plan: &Plan) -> Owner {
-    let host = |maps: &[crate::plan::IdMapping]| {
-        maps.iter().find(|map| map.container == 0).map_or(0, |map| map.host)
-    };
+    let host = |maps: &[IdMapping]| IdMapping::host_of(maps, 0).unwrap_or(0);
     match &plan.namespaces.user {
         Some(user) => Owner { uid: host(&user.value.uid_map), gid: host(&user.value.gid_map) },
         None => Owner { uid: 0, gid: 0 },

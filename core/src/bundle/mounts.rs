@@ -42,6 +42,8 @@ pub(super) enum MountOrigin {
     Kernel,
     /// A path of the host.
     Host,
+    /// A secret, by its place in the plan: it arrives as a descriptor, and its source says nothing.
+    Secret(usize),
 }
 
 /// All mounts of a plan: the kernel's own, the host's programs and libraries, volumes and tmpfs by depth, cgroups.
@@ -56,6 +58,7 @@ pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
     }
     let mut own: Vec<Mount> = plan.volumes.iter().map(|volume| volume_mount(&volume.value)).collect();
     own.extend(plan.tmpfs.iter().map(|tmpfs| tmpfs_mount(&tmpfs.value)));
+    own.extend(secret_mounts(plan));
     // Parents before children, whichever list they come from.
     own.sort_by_key(|mount| mount.destination.components().count());
     mounts.extend(own);
@@ -149,6 +152,20 @@ fn volume_mount(volume: &VolumePlan) -> Mount {
         }
         Some(VolumeIds::Container) | None => mount,
     }
+}
+
+/// Joined ids are not known here: the backend maps what it is given.
+fn secret_mounts(plan: &Plan) -> impl Iterator<Item = Mount> {
+    let joined = plan.namespaces.joined.contains_key("user");
+    let options: &[&'static str] = if joined {
+        &["bind", "ro", "nosuid", "nodev", "noexec", "idmap"]
+    } else {
+        &["bind", "ro", "nosuid", "nodev", "noexec"]
+    };
+    plan.secrets.targets().map(|(index, target)| Mount {
+        origin: MountOrigin::Secret(index),
+        ..bind(Path::new("secret"), target, options)
+    })
 }
 
 fn tmpfs_mount(tmpfs: &TmpfsPlan) -> Mount {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use nucleus_abi::{CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
 
 use super::state_root::StateRoot;
+use crate::bundle::survey;
 use crate::plan::{
     CheckedRow, Decided, Enforcement, HostFacts, Plan, Row, Sources, can_enforce, check, facts_for,
     look_at_profile, needs, refusals, resolve, rows, without_what_is_undermined,
@@ -64,6 +65,11 @@ impl Examined {
             .and(self.refusals.clone()))
     }
 
+    /// Adds what a look at the sources of secrets tells: a start finds out for itself, when it opens them.
+    pub fn foresee(&mut self) {
+        self.refusals.extend(survey(&self.plan));
+    }
+
     /// What `enforcement: permissive` lets pass, in words.
     pub fn warnings(&self) -> Vec<String> {
         self.refusals.iter().map(ToString::to_string).collect()
@@ -107,7 +113,7 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
 fn lines(plan: &Plan, reading: Reading) -> Vec<Row> {
     let mut lines = rows(plan);
     if reading == Reading::Engine {
-        let others = ["workload.", "rootfs", "mounts.", "namespaces."];
+        let others = ["workload.", "rootfs", "mounts.", "secrets[", "namespaces."];
         let bounding = ["workload.rlimits.", "workload.oomScoreAdj", "rootfs.readonly"];
         let begins = |row: &Row, names: &[&str]| names.iter().any(|name| row.field.starts_with(name));
         lines.retain(|row| !begins(row, &others) || begins(row, &bounding) || row.value == "own");

@@ -151,6 +151,8 @@ impl Source for Handed {
                 config,
                 rootfs: self.root()?,
                 sources: self.sources()?,
+                secret_environment: None,
+                warnings: Vec::new(),
             },
             options: profile.map(|it| it.options.clone()).unwrap_or_default(),
             cgroup: Place::Engines(cgroup),

@@ -89,6 +89,9 @@ impl Making<'_> {
     pub(super) fn make(self) -> Result<Made> {
         let directory = &self.taken.directory;
         let workload = self.source.workload(directory.id(), &directory.bundle())?;
+        for warning in &workload.bundle.warnings {
+            (self.warn)(warning);
+        }
         make_backend_directory(directory)?;
         if let Place::Engines(placement) = &workload.cgroup {
             places::occupy(self.root, directory.id(), &mut self.taken.ledger, &placement.path)?;
@@ -148,6 +151,7 @@ impl Making<'_> {
         let rootfs = bundle.rootfs.as_ref().map(|rootfs| add(rootfs.as_fd()));
         let mount_sources: BTreeMap<_, _> =
             bundle.sources.iter().map(|(mount, source)| (*mount, add(source.as_fd()))).collect();
+        let secret_environment = bundle.secret_environment.as_ref().map(|file| add(file.as_fd()));
         let extra = self.extra.iter().map(|descriptor| add(descriptor.as_fd())).collect();
         let directory = &self.taken.directory;
         let request = SandboxRequest {
@@ -162,6 +166,7 @@ impl Making<'_> {
             ledger: 3,
             rootfs,
             mount_sources,
+            secret_environment,
             stdio: [0, 1, 2],
             extra,
         };

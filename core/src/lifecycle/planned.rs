@@ -64,7 +64,7 @@ fn facts(examined: &Examined, bundle: &Bundle) -> Result<Facts> {
         bundle: bundle.path.clone(),
         rootfs,
         annotations: BTreeMap::new(),
-        warnings: examined.warnings(),
+        warnings: [examined.warnings(), bundle.warnings.clone()].concat(),
         plan,
         held: Some(Held::of(&examined.plan)),
     })

@@ -9,6 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::policy::Source;
+use super::secrets::Swap;
 use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
 use super::types::{DeviceKind, DeviceNumber};
@@ -38,6 +39,8 @@ pub struct HostFacts {
     pub roots: Vec<(String, Source)>,
     /// Where the links in `mounts.policy.deny` lead, by the pattern, if that is elsewhere.
     pub denied: BTreeMap<String, PathPattern>,
+    /// Whether the host may swap out what the profile keeps in memory as secrets.
+    pub swap: Swap,
 }
 
 /// What there is at the path of a device.
@@ -132,6 +135,7 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
         devices: profile.devices.iter().flatten().map(device).collect(),
         block_devices: block_devices(&profile.resources.io),
         denied: denied_places(&profile.mounts.policy.deny),
+        swap: if profile.secrets.is_empty() { Swap::Never } else { swap() },
         ..HostFacts::default()
     }
 }
@@ -213,6 +217,27 @@ fn device(device: &Device) -> (PathBuf, DeviceFact) {
     (path.to_owned(), fact)
 }
 
+/// tmpfs has `noswap` since Linux 6.4, and takes it in the host's own user namespace alone.
+fn swap() -> Swap {
+    let has_none = |text: String| text.lines().count() <= 1;
+    if std::fs::read_to_string("/proc/swaps").is_ok_and(has_none) {
+        return Swap::Never;
+    }
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if map.split_whitespace().nth(2) != Some("4294967295") {
+        return Swap::Possible("nucleus runs in a user namespace");
+    }
+    match release(rustix::system::uname().release().to_str().unwrap_or_default()) {
+        Some(version) if version >= (6, 4) => Swap::Never,
+        _ => Swap::Possible("the kernel is older than 6.4"),
+    }
+}
+
+fn release(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 fn block_devices(io: &Io) -> BTreeMap<String, (u32, u32)> {
     let operations = [&io.read_iops, &io.write_iops].into_iter().flat_map(BTreeMap::keys);
     let devices = [&io.read_bps, &io.write_bps].into_iter().flat_map(BTreeMap::keys).chain(operations);
@@ -240,6 +265,12 @@ mod tests {
         assert_eq!([owner(own, [own, first]), owner(first, [own, first])], [Owner::Host; 2]);
         assert_eq!(owner(None, [own, None]), Owner::Unknown);
         assert_eq!([owner(other, [own, first]), owner(other, [own, None])], [Owner::Other; 2]);
+    }
+
+    #[test]
+    fn a_release_is_a_version_and_more() {
+        assert_eq!([release("6.18.1"), release("6.1.0-38-amd64")], [Some((6, 18)), Some((6, 1))]);
+        assert_eq!([release("6"), release("")], [None, None]);
     }
 
     #[test]

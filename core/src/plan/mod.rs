@@ -10,6 +10,7 @@ mod policy;
 mod resolve;
 mod rows;
 pub mod seccomp;
+mod secrets;
 mod sources;
 pub mod tighten;
 mod types;
@@ -24,6 +25,7 @@ pub use policy::{Denial, Found, Ground, Objection, Policy, Reach, Shape, Source}
 pub use resolve::resolve;
 pub(crate) use rows::tmpfs_numbers;
 pub use rows::{Row, rows};
+pub use secrets::{Presence, SecretFile, SecretPlan, SecretSource, SecretsPlan, Swap};
 pub(crate) use sources::look;
 pub use sources::{Sources, look_at_document, look_at_profile};
 pub use types::*;

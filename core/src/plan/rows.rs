@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 
 use super::decided::Decided;
+use super::secrets::{Presence, SecretPlan, Swap};
 use super::types::{
     Access, AttestationPlan, CapabilitySets, DevicePlan, Enforcement, EnvPlan, Execution, IdMapping,
     Identity, IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts,
@@ -135,7 +136,8 @@ fn files(plan: &Plan, rows: &mut Rows) {
         RootfsPlan::Overlay(overlay) => overlay_text(overlay),
         // What the joined mount namespace has, and how, is its owner's.
         RootfsPlan::Joined => {
-            return rows.push("rootfs", "of the joined mount namespace", &plan.rootfs.origin, &[]);
+            rows.push("rootfs", "of the joined mount namespace", &plan.rootfs.origin, &[]);
+            return secrets(plan, rows);
         }
     };
     rows.push("rootfs", rootfs, &plan.rootfs.origin, &[Capability::Rootfs, Capability::RootfsNodev]);
@@ -167,6 +169,31 @@ fn files(plan: &Plan, rows: &mut Rows) {
     }
     devices(plan, rows);
     rows.push("mounts.shm", plan.shm.value.to_string(), &plan.shm.origin, &[Capability::Tmpfs]);
+    secrets(plan, rows);
+}
+
+/// Where each comes from and goes. What it is nobody has looked at.
+fn secrets(plan: &Plan, rows: &mut Rows) {
+    let secrets = &plan.secrets;
+    if secrets.list.is_empty() {
+        return;
+    }
+    let swap = match secrets.swap {
+        Swap::Never => "never swapped".to_owned(),
+        Swap::Possible(reason) => format!("MAY BE SWAPPED OUT: {reason}"),
+    };
+    rows.push("mounts.secrets", format!("{}, {swap}", secrets.size.value), &secrets.size.origin, &[]);
+    for secret in &secrets.list {
+        let mut needs = Vec::new();
+        needs.extend(secret.value.file.as_ref().map(|_| Capability::Secrets));
+        needs.extend(secret.value.variable.as_ref().map(|_| Capability::SecretEnvironment));
+        rows.push(
+            format!("secrets[{}]", secret.value.name),
+            secret_text(&secret.value),
+            &secret.origin,
+            &needs,
+        );
+    }
 }
 
 fn namespaces(plan: &Plan, rows: &mut Rows) {
@@ -398,6 +425,19 @@ fn volume_text(volume: &VolumePlan) -> String {
         }
     };
     format!("{} {access},nosuid,nodev,{}{submounts}{ids}", show(&volume.source), exec(volume.execution))
+}
+
+fn secret_text(secret: &SecretPlan) -> String {
+    let file = secret.file.as_ref().map(|file| {
+        let owner = file.owner.as_ref().map_or_else(|| "the workload's".to_owned(), user);
+        format!("{} mode={:04o} owner={owner}", show(&file.target), file.mode)
+    });
+    let variable = secret.variable.as_ref().map(|name| format!("variable {name}"));
+    let optional = match secret.presence {
+        Presence::Required => "",
+        Presence::Optional => " (optional)",
+    };
+    format!("{}{optional} → {}", secret.source, list(file.into_iter().chain(variable)))
 }
 
 fn tmpfs_text(tmpfs: &TmpfsPlan) -> String {

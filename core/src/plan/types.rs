@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::decided::Decided;
 use super::host::RuntimeEntry;
 use super::policy::Policy;
+use super::secrets::SecretsPlan;
 use crate::profile::Origin;
 
 /// What a missing capability does.
@@ -53,6 +54,8 @@ pub struct Plan {
     pub devices_origin: Origin,
     /// Size of `/dev/shm` in bytes.
     pub shm: Decided<u64>,
+    /// What only the workload may see.
+    pub secrets: SecretsPlan,
     /// The network.
     pub network: Decided<NetworkPlan>,
     /// Namespaces that are joined or need more than a flag.
@@ -374,6 +377,14 @@ pub struct IdMapping {
     pub host: u32,
     /// How many ids.
     pub size: u32,
+}
+
+impl IdMapping {
+    /// The host's id for one of the container; `None` if it is not mapped.
+    pub fn host_of(map: &[Self], container: u32) -> Option<u32> {
+        let offset = |line: &Self| container.checked_sub(line.container).filter(|offset| *offset < line.size);
+        map.iter().find_map(|line| line.host.checked_add(offset(line)?))
+    }
 }
 
 /// Offsets of a time namespace, `time_namespaces(7)`.

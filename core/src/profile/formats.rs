@@ -2,8 +2,8 @@
 
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceAccess, DeviceRef,
-    Duration, EnvName, FileMode, FileSystemName, HostName, HostPath, IndexSet, PathPattern, PublicKey,
-    RlimitName, RlimitValue, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
+    Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath, IndexSet, PathPattern,
+    PublicKey, RlimitName, RlimitValue, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -30,7 +30,7 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 22] = [
+static FORMATS: [Format; 23] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
@@ -41,6 +41,7 @@ static FORMATS: [Format; 22] = [
     Format::of::<Duration>(),
     Format::of::<EnvName>(),
     Format::of::<FileMode>(),
+    Format::of::<FileName>(),
     Format::of::<FileSystemName>(),
     Format::of::<HostName>(),
     Format::of::<HostPath>(),

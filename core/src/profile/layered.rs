@@ -183,6 +183,11 @@ fn resolve_paths(profile: &mut Profile, origins: &Origins) {
     if let Seccomp::File(seccomp) = &mut profile.security.seccomp {
         seccomp.file.resolve_in(&directory_of(&origins.of("/security/seccomp/file")));
     }
+    for (index, secret) in profile.secrets.iter_mut().enumerate() {
+        if let Some(path) = &mut secret.source.file {
+            path.resolve_in(&directory_of(&origins.of(&format!("/secrets/{index}/source/file"))));
+        }
+    }
     for (index, volume) in profile.mounts.volumes.iter_mut().enumerate() {
         volume.source.resolve_in(&directory_of(&origins.of(&format!("/mounts/volumes/{index}/source"))));
     }

@@ -1,5 +1,7 @@
 //! Rules that tie several fields together; each field by itself is right already.
 
+mod secrets;
+
 use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
@@ -12,8 +14,18 @@ use super::values::{AbsolutePath, CapabilityName, UpperLayer};
 
 /// The mistakes of a profile whose fields don't go together.
 pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 9] =
-        [commands, rlimits, rootfs, attestation, times, mount_targets, networks, id_maps, capability_sets];
+    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 10] = [
+        commands,
+        rlimits,
+        rootfs,
+        attestation,
+        times,
+        mount_targets,
+        networks,
+        id_maps,
+        capability_sets,
+        secrets::mistakes,
+    ];
     rules.iter().flat_map(|rule| rule(profile, origins)).collect()
 }
 
@@ -148,7 +160,10 @@ fn targets(profile: &Profile) -> Vec<(String, &AbsolutePath)> {
         let field = if device.target.is_some() { "target" } else { "path" };
         (format!("/devices/{index}/{field}"), device.target())
     });
-    volumes.chain(tmpfs).chain(devices).collect()
+    let secrets = profile.secrets.iter().enumerate();
+    let secrets = secrets
+        .filter_map(|(index, secret)| Some((format!("/secrets/{index}/target"), secret.target.as_ref()?)));
+    volumes.chain(tmpfs).chain(devices).chain(secrets).collect()
 }
 
 fn networks(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {

@@ -117,6 +117,30 @@ security:
 }
 
 #[test]
+fn secrets_whose_fields_do_not_go_together() {
+    let text = "\
+workload: {env: {TOKEN: x}, envFrom: [LANG]}
+mounts: {tmpfs: [{target: /run/a}]}
+secrets:
+  - {source: {}, name: none}
+  - {source: {file: a, env: B}, name: two}
+  - {source: {env: B, timeout: 5s}, name: late}
+  - {source: {command: [pass, show], timeout: 0s}, name: found, optional: true}
+  - {source: {fd: 5}, env: TOKEN}
+  - {source: {fd: 5}, env: LANG}
+  - {source: {fd: 2}, env: LANG}
+  - {source: {env: B}}
+  - {source: {env: B}, target: /run/a, mode: \"4755\"}
+  - {source: {env: B}, name: ../x}
+  - {source: {credential: a/b}, name: x}
+";
+    insta::assert_snapshot!(rendered_text("secrets", format!("{V1}{text}")));
+    // Wrong values hide the rules, which need values.
+    let rules: Vec<&str> = text.lines().take(12).collect();
+    insta::assert_snapshot!(rendered_text("secrets-rules", format!("{V1}{}\n", rules.join("\n"))));
+}
+
+#[test]
 fn duplicate_keys() {
     let text = "resources:\n  memory: 1G\n  pids: 5\n  memory: 2G\nresources: {}\n";
     insta::assert_snapshot!(rendered_text("duplicate", format!("{V1}{text}")));

@@ -53,6 +53,11 @@ pub enum Capability {
     Tmpfs,
     /// Device nodes beyond the standard ones, and rules that allow no others.
     Devices,
+    /// Files that stand on no disk: each arrives as a descriptor of a mount that hangs nowhere, and is seen in the container
+    /// alone.
+    Secrets,
+    /// Variables of the workload that stand in no document and on no disk.
+    SecretEnvironment,
     /// Paths of `/proc` and `/sys` that are hidden.
     MaskedPaths,
     /// Paths of `/proc` and `/sys` that cannot be written.
@@ -120,7 +125,7 @@ const fn entry(name: &'static str, field: &'static str, promise: &'static str) -
 
 impl Capability {
     /// The whole vocabulary, in the order of the published table.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::NamespacePid,
         Self::NamespaceMount,
         Self::NamespaceNetwork,
@@ -139,6 +144,8 @@ impl Capability {
         Self::MountFlags,
         Self::Tmpfs,
         Self::Devices,
+        Self::Secrets,
+        Self::SecretEnvironment,
         Self::MaskedPaths,
         Self::ReadonlyPaths,
         Self::User,
@@ -208,6 +215,10 @@ impl Capability {
             Self::MountFlags => entry("mount-flags", "mounts", "nosuid, nodev and noexec on mounts"),
             Self::Tmpfs => entry("tmpfs", "mounts.tmpfs", "in-memory file systems of limited size"),
             Self::Devices => entry("devices", "devices", "devices by name, and no others"),
+            Self::Secrets => entry("secrets", "secrets", "secrets as files in the container alone"),
+            Self::SecretEnvironment => {
+                entry("secret-environment", "secrets[].env", "secrets as variables that stand in no document")
+            }
             Self::MaskedPaths => entry("masked-paths", "security.maskedPaths", "hidden kernel files"),
             Self::ReadonlyPaths => {
                 entry("readonly-paths", "security.readonlyPaths", "read-only kernel files")

@@ -198,6 +198,11 @@ pub struct SandboxRequest {
     /// Sources of `mounts` that were opened and checked, by their index in the configuration: `O_PATH` descriptors.
     #[serde(default)]
     pub mount_sources: BTreeMap<usize, DescriptorIndex>,
+    /// Variables of the workload beside those of the configuration: a file to be read from its beginning, in which each stands
+    /// as `NAME=value` with a NUL behind it. They are secrets: only the workload's own process may read them, right before its
+    /// exec, and nobody may write them anywhere. Processes that `exec` runs later do not get them.
+    #[serde(default)]
+    pub secret_environment: Option<DescriptorIndex>,
     /// Standard input, output and error of the workload. Ignored with `process.terminal`.
     pub stdio: [DescriptorIndex; 3],
     /// What the workload holds beyond these: its descriptors 3, 4 and so on.

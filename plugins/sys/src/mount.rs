@@ -4,6 +4,8 @@
 //! A mount is made or cloned while it hangs nowhere, gets its attributes there, and is attached last, onto a
 //! descriptor: at no moment does a path decide where it lands, and nothing read-only is ever writable first.
 
+mod parts;
+
 use std::ffi::CStr;
 use std::io;
 use std::mem::size_of;

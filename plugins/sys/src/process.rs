@@ -75,8 +75,14 @@ pub fn set_umask(mask: Mode) -> Mode {
 }
 
 /// A copy of a descriptor that whoever started this process left open for it; close-on-exec, unlike the descriptor itself.
-/// EBADF if it is not open.
+/// EBADF if it is not open, or was opened by this process itself: all that it opens is close-on-exec, and nothing that it was
+/// started with can be.
 pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers.
+    let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) }.into())?;
+    if flags & libc::c_long::from(libc::FD_CLOEXEC) != 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
     // SAFETY: takes numbers; one that is not open is an error.
     let copy = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) }.into())?;
     let copy = RawFd::try_from(copy).map_err(|_| io::ErrorKind::InvalidData)?;

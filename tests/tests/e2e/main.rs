@@ -21,6 +21,7 @@ mod overlays;
 mod privileges;
 mod programs;
 mod seccomp;
+mod secrets;
 mod signals;
 mod sockets;
 mod stdio;

@@ -77,6 +77,8 @@ impl Inside<'_> {
             role: Role::Workload,
             pty: wanted.terminal.map(open_terminal).transpose()?,
             given: &self.given,
+            // Those of the first process are its own.
+            secrets: None,
             start: None,
             report: None,
             hooks: None,

@@ -49,6 +49,8 @@ pub(crate) struct Inside<'a> {
     /// Writing end of the failure pipe.
     pub(crate) errors: OwnedFd,
     pub(crate) given: Given<'a>,
+    /// Variables of the workload that stand in no document.
+    pub(crate) secrets: Option<BorrowedFd<'a>>,
     /// The container's id.
     pub(crate) id: &'a str,
 }
@@ -242,8 +244,19 @@ impl From<Error> for Leave {
 
 /// The child's life. Returns the status to exit with, if it does not become the workload.
 pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
-    let Inside { configuration, sources, joins, groups, start, started, callbacks, errors, given, id } =
-        inside;
+    let Inside {
+        configuration,
+        sources,
+        joins,
+        groups,
+        start,
+        started,
+        callbacks,
+        errors,
+        given,
+        secrets,
+        id,
+    } = inside;
     let mut build = Build {
         configuration,
         gate,
@@ -257,7 +270,7 @@ pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
         unsealed: Vec::new(),
         pty: None,
     };
-    let Err(leave) = build.life(&joins, &given, Pipes { start, started, errors });
+    let Err(leave) = build.life(&joins, &given, secrets, Pipes { start, started, errors });
     if let Leave::Failed(error) = leave {
         // If nobody listens any more, nobody is there to tell.
         let _ = gate::send(&build.gate, &Message::Failed(*error), &[]);
@@ -270,6 +283,7 @@ impl<'a> Build<'a> {
         &mut self,
         joins: &'a [Target],
         given: &Given<'_>,
+        secrets: Option<BorrowedFd<'_>>,
         pipes: Pipes,
     ) -> std::result::Result<Infallible, Leave> {
         given.keep_clear(&mut self.gate)?;
@@ -285,6 +299,7 @@ impl<'a> Build<'a> {
             },
             pty: self.pty.take(),
             given,
+            secrets,
             start: Some(pipes.start),
             report: pipes.started,
             hooks: match self.callbacks {

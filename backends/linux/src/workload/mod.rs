@@ -8,11 +8,12 @@ pub(crate) mod labels;
 mod landlock;
 pub(crate) mod rights;
 pub(crate) mod scheduling;
+pub(crate) mod secrets;
 pub(crate) mod stdio;
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{LandlockRule, Result};
 use nucleus_sys::last_stage::{self, Arguments, Hooks, Role};
@@ -37,6 +38,8 @@ pub(crate) struct Handover<'a> {
     pub(crate) role: Role,
     pub(crate) pty: Option<Pty>,
     pub(crate) given: &'a Given<'a>,
+    /// Variables beside those of the process, for it alone.
+    pub(crate) secrets: Option<BorrowedFd<'a>>,
     /// Where the last stage waits for the start; without it the workload starts at once.
     pub(crate) start: Option<OwnedFd>,
     /// Where the last stage tells what keeps the workload from starting.
@@ -87,6 +90,7 @@ impl Handover<'_> {
                 .or_fail("restrict the workload with Landlock", "landlock_restrict_self")?;
         }
         let (seccomp, role, given) = (self.seccomp, self.role, self.given);
+        let environment = secrets::environment(&wanted.environment, self.secrets)?;
         let lasting = self.lasting(stage)?;
         let arguments = lasting.arguments(role, &executable, wanted)?;
         lasting.leave_nothing_else(given)?;
@@ -97,7 +101,7 @@ impl Handover<'_> {
         if wanted.escalation == Escalation::Allowed {
             rights::settle(wanted, permitted)?;
         }
-        process::exec_fd(lasting.stage.as_fd(), &arguments, &wanted.environment)
+        process::exec_fd(lasting.stage.as_fd(), &arguments, &environment)
             .or_fail("execute the last stage", "execveat")
     }
 

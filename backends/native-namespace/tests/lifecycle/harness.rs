@@ -167,6 +167,7 @@ impl Bundle {
             ledger: 0,
             rootfs: self.rootfs.as_ref().map(|_| 4),
             mount_sources: std::collections::BTreeMap::default(),
+            secret_environment: None,
             stdio: [1, 2, 3],
             extra: (first_extra..fds.len()).collect(),
         };

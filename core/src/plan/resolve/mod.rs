@@ -14,6 +14,7 @@ mod namespaces;
 mod policy;
 mod process;
 mod resources;
+mod secrets;
 mod security;
 mod trees;
 
@@ -41,6 +42,7 @@ impl Resolver<'_> {
         let mount_policy = Policy::of(self.loaded, self.facts);
         let admitted = self.admitted(&mount_policy);
         let (devices, devices_origin) = self.devices();
+        let secrets = self.secrets(&mount_policy);
         let rootfs_access = self.rootfs_access();
         let security = self.security(network.value, rootfs_access.value, &volumes, &tmpfs);
         Plan {
@@ -59,6 +61,7 @@ impl Resolver<'_> {
             devices,
             devices_origin,
             shm: self.shm(),
+            secrets,
             network,
             namespaces: self.namespaces(),
             resources: self.resources(),

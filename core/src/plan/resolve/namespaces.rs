@@ -51,6 +51,10 @@ impl Resolver<'_> {
             ("/mounts/volumes", !mounts.volumes.is_empty()),
             ("/mounts/tmpfs", !mounts.tmpfs.is_empty()),
             ("/devices", self.profile.devices.as_ref().is_some_and(|devices| !devices.is_empty())),
+            (
+                "/secrets",
+                self.profile.secrets.iter().any(|secret| secret.target.is_some() || secret.env.is_none()),
+            ),
             ("/security/maskedPaths", security.masked_paths.as_ref().is_some_and(|paths| !paths.is_empty())),
             (
                 "/security/readonlyPaths",

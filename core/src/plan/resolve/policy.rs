@@ -67,7 +67,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn object(&mut self, pointer: &str, objection: &Objection) {
+    pub(super) fn object(&mut self, pointer: &str, objection: &Objection) {
         self.mistake(pointer, objection.with_line(), &objection.hint);
     }
 }

@@ -120,7 +120,7 @@ fn rlimit(limit: Rlimit) -> RlimitPlan {
     RlimitPlan { soft: limit.soft.get(), hard: limit.hard.get() }
 }
 
-fn user(spec: &UserSpec) -> UserPlan {
+pub(super) fn user(spec: &UserSpec) -> UserPlan {
     UserPlan {
         user: match &spec.user {
             UserRef::Id(id) => Identity::Id(id.as_u32()),

@@ -16,6 +16,7 @@ mod namespaces;
 mod network;
 mod resources;
 mod rootfs;
+mod secrets;
 mod security;
 mod workload;
 
@@ -28,6 +29,7 @@ pub use rootfs::{
     Attestation, AttestationNamed, DirectoryRootfs, HostRuntime, OverlayRootfs, RequiredAttestation, Rootfs,
     RootfsSource,
 };
+pub use secrets::{Secret, SecretSource};
 pub use security::{
     Capabilities, CapabilitySets, Landlock, LandlockDefault, LandlockPaths, Seccomp, SeccompFile,
     SeccompNamed, Security,
@@ -63,6 +65,9 @@ pub struct Profile {
     /// Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub devices: Option<Vec<Device>>,
+    /// What only the workload may see. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
     /// The network that the workload sees.
     pub network: Network,
     /// Details of the kernel namespaces; all of them are on by default.

@@ -22,6 +22,9 @@ pub struct Mounts {
     /// The size of `/dev/shm`. Default: chosen by the backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm: Option<ByteSize>,
+    /// How much room all secrets have together, in memory. Default: 16M.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<ByteSize>,
     /// What may be mounted at all, whoever asks for it. Default: everything but what is always forbidden.
     #[serde(default, skip_serializing_if = "MountPolicy::is_default")]
     pub policy: MountPolicy,

@@ -32,7 +32,7 @@ pub use device_access::DeviceAccess;
 pub use index_set::IndexSet;
 pub use limit::Limit;
 pub use mode::FileMode;
-pub use names::{BackendName, EnvName, FileSystemName, HostName};
+pub use names::{BackendName, EnvName, FileName, FileSystemName, HostName};
 pub use paths::{AbsolutePath, HostPath};
 pub use pattern::PathPattern;
 pub use rlimit::{Rlimit, RlimitName, RlimitValue};

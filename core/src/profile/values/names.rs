@@ -1,4 +1,4 @@
-//! Names: of backends, hosts, environment variables and types of file systems.
+//! Names: of backends, files, hosts, environment variables and types of file systems.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +8,10 @@ use super::{Accepts, BadValue, Textual, textual};
 /// The name of an environment variable: not empty, without `=`, blanks and control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvName(String);
+
+/// The name of a file without a directory: not empty, without `/` and NUL, not `.` or `..`, at most 255 bytes (`NAME_MAX`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String);
 
 /// A host or domain name: labels of letters, digits and `-`, joined by `.`; at most 64 bytes (the kernel's
 /// `__NEW_UTS_LEN`, sethostname(2)).
@@ -30,6 +34,13 @@ impl FileSystemName {
 }
 
 impl EnvName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FileName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -65,6 +76,21 @@ impl FromStr for EnvName {
             None if text.is_empty() => Err(BadValue::new("the name of a variable is empty")),
             None => Ok(Self(text.to_owned())),
         }
+    }
+}
+
+impl FromStr for FileName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let reason = match text {
+            "" => "the name is empty",
+            "." | ".." => "`.` and `..` are directories",
+            _ if text.len() > 255 => "longer than 255 bytes, the kernel's limit",
+            _ if text.contains(['/', '\0']) => "a file's name holds no `/` and no NUL",
+            _ => return Ok(Self(text.to_owned())),
+        };
+        Err(BadValue::new(reason))
     }
 }
 
@@ -123,6 +149,12 @@ impl fmt::Display for EnvName {
     }
 }
 
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for FileSystemName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -148,6 +180,14 @@ impl Textual for EnvName {
     const ACCEPTS: Accepts = Accepts::Text;
 }
 textual!(EnvName, "EnvName");
+
+impl Textual for FileName {
+    const FORMAT: &'static str = "file-name";
+    const EXPECTED: &'static str = "a file's name such as tls.key";
+    const PATTERN: &'static str = "^[^/]+$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(FileName, "FileName");
 
 impl Textual for HostName {
     const FORMAT: &'static str = "host-name";
