@@ -17,6 +17,7 @@ use super::chosen::{Chosen, cannot_open};
 use super::config::config_json;
 use super::identity::{self, Accounts, ResolvedUser};
 use super::layers::Layers;
+use super::mount_points::{self, MountPoints};
 use super::mounts::{Mount, MountOrigin, mounts};
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
@@ -53,6 +54,7 @@ pub fn materialise(
     looked_at: (&Sources, &Path),
     cgroup: &Path,
     path: PathBuf,
+    mount_points: &mut MountPoints<'_>,
 ) -> Result<Bundle> {
     let mut mounts = mounts(plan);
     let chosen = Chosen { plan, sources: looked_at.0, state: looked_at.1 };
@@ -73,7 +75,7 @@ pub fn materialise(
     if let (Root::Image(layers), Some(attestation)) = (&root, &plan.attestation) {
         attestation::verify(layers.lowest(), &attestation.value, &Progress::default())?;
     }
-    let rootfs = finish(plan, root, places, &path)?;
+    let rootfs = finish(plan, root, &outermost(places), &path, mount_points)?;
     let (secret_environment, warnings) = (secrets.environment, secrets.warnings);
     Ok(Bundle { path, config, rootfs, sources, secret_environment, warnings })
 }
@@ -163,26 +165,41 @@ fn open_root(plan: &Plan, image: Option<Layers>, places: &[Place]) -> Result<Roo
     rootfs::private_root(&items, owner(plan)).map(Root::Private)
 }
 
-/// The mount points that an image lacks are provided, unless they can be made where they harm nobody.
-fn finish(plan: &Plan, root: Root, wanted: Vec<Place>, bundle: &Path) -> Result<Option<OwnedFd>> {
+/// The mount points that an image lacks are provided in a layer; or made where they go with the container; or, in a directory
+/// that the workload may write to, made there until the container goes.
+fn finish(
+    plan: &Plan,
+    root: Root,
+    places: &[Place],
+    bundle: &Path,
+    mount_points: &mut MountPoints<'_>,
+) -> Result<Option<OwnedFd>> {
     let layers = match root {
         Root::Joined => return Ok(None),
         Root::Private(root) => return Ok(Some(root)),
         Root::Image(layers) => layers,
     };
-    let writable_directory = matches!(plan.rootfs.value, RootfsPlan::Directory(_))
-        && plan.rootfs_access.value == Access::ReadWrite;
-    if writable_directory || layers.takes_mount_points() {
-        return layers.root(None).map(Some);
-    }
+    let writable = plan.rootfs_access.value == Access::ReadWrite;
+    let root = match &plan.rootfs.value {
+        RootfsPlan::Directory(_) if writable => {
+            mount_points::make(layers.lowest(), places, mount_points)?;
+            layers.root(None)
+        }
+        _ if layers.takes_mount_points() => layers.root(None),
+        _ => with_places(&layers, places, &bundle.join("provided")),
+    };
+    root.map(Some)
+}
+
+/// What lies on an earlier mount is not the image's to have.
+fn outermost(wanted: Vec<Place>) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     for place in wanted {
-        // What lies on an earlier mount is not the image's to have.
         if !places.iter().any(|earlier| place.path.starts_with(&earlier.path)) {
             places.push(place);
         }
     }
-    with_places(&layers, &places, &bundle.join("provided")).map(Some)
+    places
 }
 
 /// Where something will be mounted, and what must be there for it.

@@ -97,7 +97,10 @@ fn provide(image: BorrowedFd<'_>, place: &Place, directory: &Path) -> io::Result
 }
 
 /// The part of a path that exists, as the image's own names with every link resolved, and the names that are missing.
-fn longest_existing(image: BorrowedFd<'_>, path: &Path) -> io::Result<(PathBuf, Vec<std::ffi::OsString>)> {
+pub(super) fn longest_existing(
+    image: BorrowedFd<'_>,
+    path: &Path,
+) -> io::Result<(PathBuf, Vec<std::ffi::OsString>)> {
     let own = real_path(image)?;
     let mut rest = Vec::new();
     let mut prefix = path;
@@ -130,7 +133,7 @@ fn is_link(image: BorrowedFd<'_>, path: &Path) -> bool {
 }
 
 /// The path of what is open, as the kernel knows it now.
-fn real_path(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
+pub(super) fn real_path(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 

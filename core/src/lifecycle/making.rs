@@ -13,6 +13,7 @@ use rustix::stdio::{stderr, stdin, stdout};
 
 use super::container::{ContainerDirectory, Taken};
 use super::gc;
+use super::mount_points;
 use super::places;
 use super::process;
 use super::record::{RECORD_SCHEMA, Record, Supervision};
@@ -22,6 +23,7 @@ use super::timestamp;
 use super::undo::undo;
 use super::workload::{Place, Source, Workload};
 use crate::bundle::Bundle;
+use crate::bundle::MountPoints;
 use crate::plugins::Registry;
 
 /// A container that needs to be started at most.
@@ -88,7 +90,9 @@ impl Making<'_> {
     /// Makes it.
     pub(super) fn make(self) -> Result<Made> {
         let directory = &self.taken.directory;
-        let workload = self.source.workload(directory.id(), &directory.bundle())?;
+        let of_others = || mount_points::of_others(self.root, directory.id());
+        let mut notes = MountPoints { ledger: &mut self.taken.ledger, of_others: &of_others };
+        let workload = self.source.workload(directory.id(), &directory.bundle(), &mut notes)?;
         for warning in &workload.bundle.warnings {
             (self.warn)(warning);
         }

@@ -18,6 +18,7 @@ mod handles;
 mod held;
 mod kill;
 mod making;
+mod mount_points;
 pub mod notify;
 mod operation;
 mod owners;

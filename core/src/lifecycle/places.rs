@@ -41,7 +41,7 @@ pub(super) fn occupy(root: &StateRoot, id: &ContainerId, ledger: &mut Ledger, pa
 }
 
 /// The lock is a flock(2) on the state root, which nothing else locks.
-fn alone(root: &StateRoot) -> io::Result<File> {
+pub(super) fn alone(root: &StateRoot) -> io::Result<File> {
     let lock = File::open(root.path())?;
     retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive))?;
     Ok(lock)

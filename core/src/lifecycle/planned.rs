@@ -10,7 +10,7 @@ use nucleus_abi::{
 use super::cgroup_path;
 use super::examine::Examined;
 use super::workload::{Facts, Place, Source, Workload};
-use crate::bundle::{Bundle, OCI_VERSION, Terminal, materialise};
+use crate::bundle::{Bundle, MountPoints, OCI_VERSION, Terminal, materialise};
 use crate::plan::{self, Held, RootfsPlan};
 
 impl Source for Examined {
@@ -25,12 +25,12 @@ impl Source for Examined {
         }
     }
 
-    fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload> {
+    fn workload(&self, id: &ContainerId, own: &Path, mount_points: &mut MountPoints<'_>) -> Result<Workload> {
         let plan = &self.plan;
         let cgroup = cgroup_path::new(id).map_err(|error| {
             Error::new(ErrorCode::SystemCall, "choose the container's cgroup").because(error)
         })?;
-        let bundle = materialise(plan, (&self.sources, &self.state), &cgroup, own.to_owned())?;
+        let bundle = materialise(plan, (&self.sources, &self.state), &cgroup, own.to_owned(), mount_points)?;
         Ok(Workload {
             options: plan.options.clone(),
             // The backend makes a group where a limit needs one, or where nothing else tells the container's processes.

@@ -3,12 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Process, Result, SCHEMA, UndoRequest};
+use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Inode, Process, Result, SCHEMA, UndoRequest};
 use nucleus_sys::calls;
 
 use super::cgroup;
 use super::cgroup_path;
 use super::container::ContainerDirectory;
+use super::mount_points::{self, MountPoint};
 use super::owners;
 use super::process;
 use super::state_root::StateRoot;
@@ -29,11 +30,15 @@ pub(super) fn undo(
     let effects = directory.effects()?;
     let past_boot = is_of_another_boot(&effects);
     let places: Vec<&Path> = effects.iter().filter_map(place).collect();
+    let has_mount_points = effects.iter().any(|effect| matches!(effect, Effect::MountPoint { .. }));
+    // Held until all of them are removed, so that nobody begins to need one meanwhile.
+    let others = has_mount_points.then(|| mount_points::of_others(root, directory.id())).transpose()?;
+    let shared = others.as_ref().map_or(&[][..], |(made, _)| made);
     let mut failures: Vec<Error> = effects
         .iter()
         .rev()
         .filter(|_| !past_boot)
-        .filter_map(|effect| undo_one(effect, &places, &directory, registry, backend).err())
+        .filter_map(|effect| undo_one(effect, (&places, shared), &directory, registry, backend).err())
         .collect();
     if failures.is_empty() {
         let id = directory.id().clone();
@@ -70,7 +75,7 @@ fn place(effect: &Effect) -> Option<&Path> {
 
 fn undo_one(
     effect: &Effect,
-    places: &[&Path],
+    (places, shared): (&[&Path], &[Inode]),
     directory: &ContainerDirectory,
     registry: &Registry,
     backend: Option<&str>,
@@ -78,6 +83,9 @@ fn undo_one(
     match effect {
         Effect::Process(process) => end(*process),
         Effect::Cgroup { directories } => remove_cgroups(directories, directory.id(), places),
+        Effect::MountPoint { directory, within, name, made } => {
+            MountPoint { directory, within: *within, name, made: *made }.remove(shared)
+        }
         Effect::Plugin { document } => {
             let name = backend.ok_or_else(|| {
                 Error::new(ErrorCode::Teardown, "undo an effect of the backend")

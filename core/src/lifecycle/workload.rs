@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Result};
 
-use crate::bundle::{Bundle, Terminal};
+use crate::bundle::{Bundle, MountPoints, Terminal};
 use crate::plan::Held;
 
 /// Where a workload comes from: a profile's plan, or a bundle that an engine hands over.
@@ -16,11 +16,12 @@ pub trait Source {
     /// Whether the workload gets a terminal of its own.
     fn terminal(&self) -> Terminal;
 
-    /// Makes it, for a container whose own bundle directory is `own`. Nobody else sees that directory yet.
+    /// Makes it, for a container whose own bundle directory is `own`. Nobody else sees that directory yet. What must be made
+    /// elsewhere are `mount_points`.
     ///
     /// # Errors
     /// What the host lacks, or what is wrong with the bundle.
-    fn workload(&self, id: &ContainerId, own: &Path) -> Result<Workload>;
+    fn workload(&self, id: &ContainerId, own: &Path, mount_points: &mut MountPoints<'_>) -> Result<Workload>;
 }
 
 /// All that a backend is told of a container, and what its record says of it.

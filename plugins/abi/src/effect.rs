@@ -38,6 +38,18 @@ pub enum Effect {
         /// Absolute paths, parents before children.
         directories: Vec<PathBuf>,
     },
+    /// An empty directory or file that was made on the host for something to be mounted on. Undone by removing it, if it is
+    /// still what was made and still empty, and no other container needs it.
+    MountPoint {
+        /// The directory that it was made in: its path on the host.
+        directory: PathBuf,
+        /// What that directory must be for the path to count.
+        within: Inode,
+        /// Its name there.
+        name: String,
+        /// What was made; `None` for a name that nobody else uses.
+        made: Option<Inode>,
+    },
     /// A process that may outlive the one that made it. Undone by SIGKILL, if it is still the same process.
     Process(Process),
     /// Something only the backend knows. Undone by its `undo` verb.
@@ -54,6 +66,17 @@ pub struct Process {
     pub pid: u32,
     /// Start time after boot in clock ticks: field 22 of `/proc/<pid>/stat`, proc(5).
     pub start_time: u64,
+}
+
+/// A file, identified so that another of its name is never mistaken for it: statx(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inode {
+    /// Number of the device that it lies on.
+    pub device: u64,
+    /// Number of the inode.
+    pub inode: u64,
+    /// When it was made, in nanoseconds after 1970; 0 where the file system does not say.
+    pub born: u64,
 }
 
 /// The writing end of a ledger.

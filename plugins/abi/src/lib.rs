@@ -50,7 +50,7 @@ pub use checkpoint::*;
 pub use client::Client;
 pub use descriptors::{Descriptors, Reply};
 pub use documents::*;
-pub use effect::{Effect, Ledger, Process, read_ledger};
+pub use effect::{Effect, Inode, Ledger, Process, read_ledger};
 pub use error::{Error, ErrorCode, Result};
 pub use hook::Hook;
 pub use id::ContainerId;

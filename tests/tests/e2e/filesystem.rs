@@ -98,24 +98,6 @@ fn mount_points_are_not_made_in_the_image() {
     }
 }
 
-/// In a directory that the workload may write to, mount points are made where they lack.
-#[test]
-fn mount_points_are_made_in_a_writable_directory() {
-    let host = Host::enter();
-    let root = Rootfs::busybox(host.path("root"));
-    let shared = open_directory(&host, "shared");
-    fs::write(shared.join("note"), "hello").unwrap();
-    let call =
-        host.run(DEV, &["/bin/cat", "/deep/er/note"]).arg("--writable").arg("--rootfs").arg(root.path());
-    let output = call.args(["--volume", &writable(&shared, "/deep/er")]).output().assert_success();
-    assert_eq!(output.text(), "hello");
-    assert_eq!(
-        fs::read_dir(root.path().join("deep/er")).unwrap().count(),
-        0,
-        "the volume itself stays outside"
-    );
-}
-
 /// The host's programs are read-only in any case: asking for it is no mistake.
 #[test]
 fn the_hosts_programs_may_be_asked_for_read_only() {

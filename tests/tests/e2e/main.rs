@@ -13,6 +13,7 @@ mod filesystem;
 mod identity;
 mod kernel_files;
 mod missing_calls;
+mod mount_points;
 mod mount_policy;
 mod mounts;
 mod namespaces;
