@@ -3,10 +3,12 @@
 
 mod capabilities;
 mod descriptors;
+mod dev_races;
 mod executable;
 mod interfaces;
 mod links;
 mod masks;
+mod procfs;
 mod setuid;
 mod targets;
 mod terminal;
@@ -14,8 +16,10 @@ mod terminal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use nucleus_tests::canary::Canary;
+use nucleus_tests::racer::Racer;
 use nucleus_tests::rootfs::Rootfs;
 use nucleus_tests::{Host, Nucleus};
 
@@ -52,6 +56,21 @@ impl Bait {
 
 fn in_root(host: &Host, root: &Rootfs, script: &str) -> Nucleus {
     host.shell(DEV, script).arg("--rootfs").arg(root.path())
+}
+
+/// Two paths change places all the time while containers start: until there were enough swaps and starts to lose a race,
+/// and no longer than `PATIENCE`. Returns how the starts ended.
+fn race(one: &Path, other: &Path, mut start: impl FnMut() -> Option<i32>) -> Vec<Option<i32>> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let racer = Racer::swap(one, other);
+    let until = Instant::now() + PATIENCE;
+    let mut codes = Vec::new();
+    while (codes.len() < 60 || racer.swaps() < 2000) && Instant::now() < until {
+        codes.push(start());
+    }
+    assert!(racer.swaps() >= 2000, "only {} swaps", racer.swaps());
+    assert!(codes.len() >= 20, "only {} starts in the time", codes.len());
+    codes
 }
 
 /// Runs a naive stand-in for a runtime: a script of `sh`, with paths as its arguments.
