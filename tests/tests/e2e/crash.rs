@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nucleus_tests::{Bundle, Container, Host, Nucleus};
@@ -108,6 +109,39 @@ fn run<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
     test(&host, &Subject { call: &|id| call(&host, id), clean_up: &|_| collect(&host) })
 }
 
+/// With secrets of which each file that is left would be found to hold some.
+fn run_with_secrets(test: impl FnOnce(&Host, &Subject<'_>)) {
+    let host = Host::enter();
+    let secret = crate::secrets::secret_file(&host, "secret", "canary-5c0de");
+    let list = [
+        crate::secrets::from_file(&secret, "name: key, env: KEY"),
+        format!("{{source: {{command: [/bin/cat, {}]}}, name: told}}", secret.display()),
+    ];
+    let profile = crate::secrets::profile(&host, &list, "");
+    let clean_up = |_: &str| {
+        let holds =
+            |path: &Path| fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"canary"));
+        let left: Vec<_> = files_below(&host.root()).into_iter().filter(|path| holds(path)).collect();
+        assert!(left.is_empty(), "a secret is left in {left:?}");
+        collect(&host);
+    };
+    let limits = ["--no-tty", "--memory", "64M", "--pids", "16"];
+    let call =
+        |id: &str| host.nucleus("run").profile(&profile).args(["--id", id]).args(limits).command(WORKLOAD);
+    test(&host, &Subject { call: &call, clean_up: &clean_up });
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files_below(&entry.path()),
+            Ok(kind) if kind.is_file() => vec![entry.path()],
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
 /// What `gc` leaves must be whole: a container that was left to its engine.
 fn create<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
     let host = Host::enter();
@@ -133,6 +167,16 @@ fn nothing_is_left_after_a_kill_around_each_ledger_entry() {
 #[test]
 fn nothing_is_left_after_a_kill_at_any_system_call() {
     run(kill_at_any_system_call);
+}
+
+#[test]
+fn no_secret_is_left_after_a_kill_around_each_ledger_entry() {
+    run_with_secrets(kill_around_each_ledger_entry);
+}
+
+#[test]
+fn no_secret_is_left_after_a_kill_at_any_system_call() {
+    run_with_secrets(kill_at_any_system_call);
 }
 
 #[test]

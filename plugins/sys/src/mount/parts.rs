@@ -107,6 +107,9 @@ mod tests {
         in_child(|| {
             let parts = tmpfs().parts_by_child(&[c"b", c"a"]).unwrap();
             assert_eq!(parts.iter().map(content).collect::<Vec<_>>(), ["b", "a"]);
+            // By this others know what hangs nowhere.
+            let path = format!("/proc/self/fd/{}", parts[0].as_fd().as_raw_fd());
+            assert_eq!(std::fs::read_link(path).unwrap().as_os_str(), "/");
             assert!(tmpfs().parts_by_child(&[c"none"]).is_err());
         });
     }

@@ -13,20 +13,20 @@ use nucleus_tests::{Host, Nucleus};
 use crate::BASE;
 
 /// A file that only its owner may read.
-fn secret_file(host: &Host, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn secret_file(host: &Host, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = host.file(name, content);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("close the file");
     path
 }
 
 /// A profile with these secrets, one in each line.
-fn profile(host: &Host, secrets: &[String], more: &str) -> PathBuf {
+pub(crate) fn profile(host: &Host, secrets: &[String], more: &str) -> PathBuf {
     let list: Vec<String> = secrets.iter().map(|secret| format!("  - {secret}\n")).collect();
     host.profile(BASE, &format!("{more}\nsecrets:\n{}", list.concat()))
 }
 
 /// A secret that is a file's content.
-fn from_file(path: &Path, rest: &str) -> String {
+pub(crate) fn from_file(path: &Path, rest: &str) -> String {
     format!("{{source: {{file: {}}}, {rest}}}", path.display())
 }
 
