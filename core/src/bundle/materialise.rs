@@ -19,6 +19,7 @@ use super::identity::{self, Accounts, ResolvedUser};
 use super::layers::Layers;
 use super::mount_points::{self, MountPoints};
 use super::mounts::{Mount, MountOrigin, mounts};
+use super::nested;
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
 use super::secrets;
@@ -65,6 +66,7 @@ pub fn materialise(
     mounts.retain(|mount| !is_left_out(mount, &secrets.files));
     let mut sources = open_sources(&chosen, &mounts)?;
     add_secrets(&mounts, &mut secrets.files, &mut sources);
+    nested::refuse_without_place(plan, &mounts, &sources)?;
     let places = places(&mounts, &sources);
     let root = open_root(plan, image, &places)?;
     let config = config_json(plan, cgroup, &mounts, &user)?;

@@ -9,6 +9,7 @@ mod layers;
 mod materialise;
 mod mount_points;
 mod mounts;
+mod nested;
 mod provided;
 mod rootfs;
 mod secrets;

@@ -155,6 +155,32 @@ fn mounts_lie_on_each_other_by_depth() {
 }
 
 #[test]
+fn a_read_only_volume_without_the_place_is_named() {
+    let host = Host::enter();
+    let outer = open_directory(&host, "outer");
+    let mounts = format!(
+        "\n  volumes: [{{source: {}, target: /data}}]\n  tmpfs:\n    - {{target: /data/deep/er}}\n",
+        outer.display()
+    );
+    let profile = host.profile(DEV, &format!("mounts:{mounts}"));
+    let output = host.shell(&profile, "true").output();
+    let words = [
+        "/data/deep/er (",
+        ".yaml:6",
+        "read-only at /data (",
+        ".yaml:4",
+        "has no deep/er",
+        "make it on the host",
+    ];
+    output.assert_refused(&words);
+    assert_eq!(fs::read_dir(&outer).unwrap().count(), 0, "nothing is made");
+    fs::create_dir_all(outer.join("deep/er")).unwrap();
+    host.shell(&profile, ": > /data/deep/er/x").output().assert_success();
+    let output = host.shell(DEV, "true").args(["--tmpfs", "/usr/no-such-place"]).output();
+    output.assert_refused(&["/usr/no-such-place (--tmpfs)", "read-only at /usr"]);
+}
+
+#[test]
 fn one_place_takes_one_mount() {
     let host = Host::enter();
     let shared = open_directory(&host, "shared");

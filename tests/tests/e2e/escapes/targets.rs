@@ -78,7 +78,7 @@ fn start_in_a_race(option: &str) {
         codes.push(output.code());
     }
     assert!(codes.len() >= 30, "only {} starts in the time", codes.len());
-    assert!(racer.swaps() > 1000, "only {} swaps", racer.swaps());
+    assert!(racer.swaps() >= 2000, "only {} swaps", racer.swaps());
     assert!(codes.contains(&Some(0)), "some starts win: {codes:?}");
 }
 

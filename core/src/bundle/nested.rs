@@ -1,0 +1,66 @@
+//! Mounts that lie on other mounts of the host: their places must be there already where nobody may make them.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::OFlags;
+use nucleus_sys::in_root::{InRootPath, Root};
+use rustix::io::Errno;
+
+use super::mounts::{Mount, MountOrigin};
+use crate::plan::Plan;
+
+/// Refuses a mount for which a read-only one has no place.
+///
+/// # Errors
+/// `host-unfit`, naming both and their lines.
+pub(super) fn refuse_without_place(
+    plan: &Plan,
+    mounts: &[Mount],
+    sources: &BTreeMap<usize, OwnedFd>,
+) -> Result<()> {
+    for (index, mount) in mounts.iter().enumerate() {
+        let Some((outer, source)) = around(index, mounts, sources) else { continue };
+        let Ok(inner) = mount.destination.strip_prefix(&outer.destination) else { continue };
+        let Ok(path) = InRootPath::new(inner) else { continue };
+        let found = Root::new(source.as_fd()).open(&path, OFlags::PATH);
+        if found.is_err_and(|error| error.raw_os_error() == Some(Errno::NOENT.raw_os_error())) {
+            return Err(Error::new(ErrorCode::HostUnfit, "find the place for a mount")
+                .on(format!("{} ({})", mount.destination.display(), decided(plan, &mount.destination)))
+                .because(format!(
+                    "what is mounted read-only at {} ({}) has no {}",
+                    outer.destination.display(),
+                    decided(plan, &outer.destination),
+                    inner.display()
+                ))
+                .hint(format!(
+                    "make it on the host, as {}, or mount somewhere else",
+                    outer.source.join(inner).display()
+                )));
+        }
+    }
+    Ok(())
+}
+
+/// The innermost mount that another lies on, if it is a read-only one of the host's.
+fn around<'a>(
+    index: usize,
+    mounts: &'a [Mount],
+    sources: &'a BTreeMap<usize, OwnedFd>,
+) -> Option<(&'a Mount, &'a OwnedFd)> {
+    let destination = &mounts[index].destination;
+    let earlier = mounts[..index].iter().enumerate();
+    let (outer, mount) = earlier
+        .filter(|(_, outer)| destination != &outer.destination && destination.starts_with(&outer.destination))
+        .max_by_key(|(_, outer)| outer.destination.as_os_str().len())?;
+    let read_only = mount.options.iter().any(|option| matches!(&**option, "ro" | "rro"));
+    (mount.origin == MountOrigin::Host && read_only).then_some((mount, sources.get(&outer)?))
+}
+
+fn decided(plan: &Plan, target: &Path) -> String {
+    let volume = plan.volumes.iter().find(|volume| volume.value.target == target).map(|it| &it.origin);
+    let tmpfs = plan.tmpfs.iter().find(|tmpfs| tmpfs.value.target == target).map(|it| &it.origin);
+    volume.or(tmpfs).unwrap_or(&plan.rootfs.origin).to_string()
+}
