@@ -20,7 +20,7 @@ use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::procfs::ProcFs;
 use nucleus_sys::socket::Socket;
 
-use crate::cgroups::{self, Entrance};
+use crate::cgroups::{self, Below, Entrance};
 use crate::config::Execution;
 use crate::died::died;
 use crate::fault::{OrFail, system};
@@ -55,7 +55,7 @@ fn execute(
         execution,
         container,
         kinds: container.foreign_namespaces(&proc)?,
-        entrance: Entrance::open(&container.groups, request.cgroup.as_deref())?,
+        entrance: Entrance::open(&container.groups, &Below::of(request))?,
         given: Given::find(request.stdio, &request.extra, descriptors)?,
         errors: errors.into(),
         proc,

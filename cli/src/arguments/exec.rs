@@ -39,7 +39,7 @@ pub(crate) fn arguments(command: Command) -> Command {
             path("console-socket", "A socket that receives the outer side of a detached process's terminal"),
             path("pidfd-socket", "A socket that receives a pidfd of a detached process"),
             number("preserve-fds", "How many descriptors from 3 on the process gets"),
-            text("cgroup", "PATH", "A group below the container's own to put the process into"),
+            many("cgroup", "[CONTROLLER:]PATH", "A group below the container's own to put the process into"),
             switch("ignore-paused", "Wait in a paused container instead of refusing"),
             words("The container's id, then the program and its arguments"),
         ])

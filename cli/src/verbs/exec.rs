@@ -1,5 +1,6 @@
 //! `nucleus exec`: another process in a container that runs.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,10 +22,12 @@ const LARGEST: u64 = 16 << 20;
 pub(super) fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let mut words = matches.get_many::<String>("words").into_iter().flatten().cloned();
     let id = words.next().unwrap_or_default().parse()?;
+    let (cgroup, cgroups) = groups(matches)?;
     let exec = Exec {
         process: process(matches, command(words.collect()))?,
         environment: invocation.activation.environment.clone(),
-        cgroup: matches.get_one::<String>("cgroup").map(|path| group(path)).transpose()?,
+        cgroup,
+        cgroups,
         when_paused: if matches.get_flag("ignore-paused") { WhenPaused::Wait } else { WhenPaused::Refuse },
         stay: if matches.get_flag("detach") { Stay::Detached } else { Stay::Foreground },
         handles: handles(invocation, matches)?,
@@ -81,19 +84,33 @@ fn variable(text: String) -> Result<String, Error> {
     }
 }
 
-/// The group of each hierarchy has the same path below the container's own.
-fn group(path: &str) -> Result<PathBuf, Error> {
-    let refuse = |code, cause| Err(Error::new(code, "read --cgroup").on(path).because(cause));
-    match path.split_once(':') {
-        Some(_) => refuse(
-            ErrorCode::NotSupported,
-            "a group for single controllers cannot be chosen: the path holds for all of them",
-        ),
-        None if path.split('/').any(|part| part == "..") => {
-            refuse(ErrorCode::InvalidArgument, "the group lies below the container's own")
-        }
-        None => Ok(path.into()),
+/// One path for all hierarchies, and some for single controllers.
+type Groups = (Option<PathBuf>, BTreeMap<String, PathBuf>);
+
+fn groups(matches: &ArgMatches) -> Result<Groups, Error> {
+    let typed = matches.get_many::<String>("cgroup").into_iter().flatten();
+    typed.map(String::as_str).try_fold(Groups::default(), group)
+}
+
+/// `[CONTROLLER[,CONTROLLER…]:]PATH`, as runc has it.
+fn group((mut all, mut single): Groups, text: &str) -> Result<Groups, Error> {
+    let refuse = |cause| Err(Error::new(ErrorCode::InvalidArgument, "read --cgroup").on(text).because(cause));
+    let (controllers, path) = text.rsplit_once(':').map_or((None, text), |(names, path)| (Some(names), path));
+    if path.split('/').any(|part| part == "..") {
+        return refuse("the group lies below the container's own");
     }
+    let Some(controllers) = controllers else {
+        return match all.replace(path.into()) {
+            None => Ok((all, single)),
+            Some(_) => refuse("a path for all controllers is given already"),
+        };
+    };
+    for name in controllers.split(',') {
+        if name.is_empty() || single.insert(name.to_owned(), path.into()).is_some() {
+            return refuse("each controller has a name, and stands there once");
+        }
+    }
+    Ok((all, single))
 }
 
 fn document(path: &Path) -> Result<Value, Error> {
@@ -175,8 +192,23 @@ mod tests {
         ] {
             assert_eq!(typed(words).unwrap_err().code, ErrorCode::InvalidArgument, "{words:?}");
         }
-        assert_eq!(group("a/../../b").unwrap_err().code, ErrorCode::InvalidArgument);
-        assert_eq!(group("cpu:a").unwrap_err().code, ErrorCode::NotSupported);
-        assert_eq!(group("/a/b").unwrap(), Path::new("/a/b"));
+    }
+
+    fn groups_of(texts: &[&str]) -> Result<Groups, Error> {
+        texts.iter().copied().try_fold(Groups::default(), group)
+    }
+
+    #[test]
+    fn groups_are_for_all_controllers_or_for_single_ones() {
+        let (all, single) = groups_of(&["cpu,cpuacct:/a/b", "name=systemd:c", "/d"]).unwrap();
+        assert_eq!(all.as_deref(), Some(Path::new("/d")));
+        let single: Vec<_> = single.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
+        let path = Path::new;
+        assert_eq!(single, [("cpu", path("/a/b")), ("cpuacct", path("/a/b")), ("name=systemd", path("c"))]);
+        for wrong in
+            [&["a/../../b"][..], &["cpu:../b"], &["a", "b"], &["cpu:a", "cpu:b"], &[":a"], &["cpu,:a"]]
+        {
+            assert_eq!(groups_of(wrong).unwrap_err().code, ErrorCode::InvalidArgument, "{wrong:?}");
+        }
     }
 }

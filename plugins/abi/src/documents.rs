@@ -391,6 +391,10 @@ pub struct ExecRequest {
     /// A group below the container's own to put it into.
     #[serde(default)]
     pub cgroup: Option<PathBuf>,
+    /// Groups below the container's own in single hierarchies of cgroup v1, by the name of a controller. In the others it stands
+    /// where `cgroup` says.
+    #[serde(default)]
+    pub cgroups: BTreeMap<String, PathBuf>,
     /// Standard input, output and error. Ignored with `process.terminal`.
     pub stdio: [DescriptorIndex; 3],
     /// What the process holds beyond these: its descriptors 3, 4 and so on.

@@ -1,16 +1,17 @@
 //! The way of one more process into the groups of a container that exists.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_abi::{Error, ErrorCode, ExecRequest, Result};
 use nucleus_sys::in_root::{InRootPath, Root};
 use nucleus_sys::{Mode, OFlags};
 
 use super::Version;
 use super::group::enter;
-use super::layout::{Layout, version_of};
+use super::layout::{Layout, STANDARD, version_of};
 use crate::fault::OrFail;
 
 const STEP: &str = "open the container's cgroup";
@@ -24,16 +25,58 @@ pub(crate) struct Entrance {
     doors: Vec<OwnedFd>,
 }
 
+/// Which groups below the container's own are meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Below<'a> {
+    everywhere: Option<&'a Path>,
+    /// By the name of a controller of cgroup v1, or `name=` and that of a hierarchy without any.
+    single: &'a BTreeMap<String, PathBuf>,
+}
+
+impl<'a> Below<'a> {
+    pub(crate) fn of(request: &'a ExecRequest) -> Self {
+        Self { everywhere: request.cgroup.as_deref(), single: &request.cgroups }
+    }
+
+    /// The one that is meant where the container's group is `directory`.
+    fn at(self, directory: &Path) -> Option<&'a Path> {
+        let single = self.single.iter().find(|(name, _)| is_in(directory, name));
+        single.map(|(_, path)| path.as_path()).or(self.everywhere)
+    }
+
+    /// # Errors
+    /// `invalid-argument`, naming a controller in whose hierarchy the container has no group.
+    fn refuse_unknown(self, directories: &[PathBuf]) -> Result<()> {
+        let unknown = |name: &&String| !directories.iter().any(|directory| is_in(directory, name));
+        match self.single.keys().find(unknown) {
+            None => Ok(()),
+            Some(name) => Err(Error::new(ErrorCode::InvalidArgument, "find the group for the process")
+                .on(format!("{name}:{}", self.single[name].display()))
+                .because("the container has no group in a hierarchy of cgroup v1 with this controller")
+                .hint("leave the controller out: the path then holds for all of them")),
+        }
+    }
+}
+
+/// Whether a group lies in the hierarchy of a controller of cgroup v1, which is mounted under the names of its controllers.
+fn is_in(directory: &Path, controller: &str) -> bool {
+    let below = directory.strip_prefix(STANDARD).ok();
+    let mount = below.and_then(|below| below.components().next()?.as_os_str().to_str());
+    let name = controller.strip_prefix("name=").unwrap_or(controller);
+    mount.is_some_and(|mount| mount.split(',').any(|own| own == name))
+}
+
 impl Entrance {
-    /// Opens the container's groups, or the groups `below` them, which must exist in each hierarchy.
+    /// Opens the container's groups, or the groups `below` them, which must exist.
     ///
     /// # Errors
     /// `invalid-argument` for a path that leads nowhere below; `system-call`.
-    pub(crate) fn open(directories: &[PathBuf], below: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open(directories: &[PathBuf], below: &Below<'_>) -> Result<Self> {
         let mut entrance = Self { unified: None, doors: Vec::new() };
+        below.refuse_unknown(directories)?;
         for path in directories {
             let group = open_directory(path)?;
-            let group = match below {
+            let group = match below.at(path) {
                 Some(below) => open_below(&group, path, below)?,
                 None => group,
             };
@@ -105,6 +148,27 @@ fn unified_place(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_controller_is_found_by_the_mount_of_its_hierarchy() {
+        let group = Path::new("/sys/fs/cgroup/cpu,cpuacct/web");
+        assert!(is_in(group, "cpu") && is_in(group, "cpuacct"));
+        assert!(!is_in(group, "pu") && !is_in(group, "web") && !is_in(group, "pids"));
+        assert!(is_in(Path::new("/sys/fs/cgroup/systemd/web"), "name=systemd"));
+        // On cgroup v2 alone, what follows is the container's.
+        assert!(!is_in(Path::new("/sys/fs/cgroup"), "cpu"));
+    }
+
+    #[test]
+    fn a_single_hierarchy_goes_its_own_way() {
+        let single = BTreeMap::from([("pids".to_owned(), PathBuf::from("a"))]);
+        let below = Below { everywhere: None, single: &single };
+        let (pids, memory) = (Path::new("/sys/fs/cgroup/pids/web"), Path::new("/sys/fs/cgroup/memory/web"));
+        assert_eq!((below.at(pids), below.at(memory)), (Some(Path::new("a")), None));
+        below.refuse_unknown(&[pids.to_owned(), memory.to_owned()]).unwrap();
+        let error = below.refuse_unknown(&[memory.to_owned()]).unwrap_err();
+        assert_eq!(error.subject.as_deref(), Some("pids:a"));
+    }
 
     #[test]
     fn the_line_of_v2_tells_the_place() {

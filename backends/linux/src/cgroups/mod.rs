@@ -29,7 +29,7 @@ use crate::fault::unsupported;
 pub(crate) use change::change;
 pub(crate) use delegation::{delegate, owner};
 pub(crate) use devices::available as device_programs;
-pub(crate) use entrance::{Entrance, unified_of};
+pub(crate) use entrance::{Below, Entrance, unified_of};
 pub(crate) use freezer::{Freezer, is_frozen, let_die};
 pub(crate) use group::{Group, Made, Version, enter, put};
 pub(crate) use late::{add as add_late, possible as possible_later};

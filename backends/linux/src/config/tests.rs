@@ -357,3 +357,20 @@ proptest::proptest! {
         let _ = parse(&document);
     }
 }
+
+/// What decides over a path is where it leads, not how it is written (CVE-2019-16884): neither `..` nor a doubled slash takes a
+/// path past its guard.
+#[test]
+fn masked_and_read_only_paths_are_cleaned_before_they_are_used() {
+    let written = json!(["/proc/x/../kcore", "//proc/./keys", "/../../proc/acpi/", "/"]);
+    let cleaned = ["/proc/kcore", "/proc/keys", "/proc/acpi", "/"];
+    for field in ["maskedPaths", "readonlyPaths"] {
+        let document = json!({
+            "ociVersion": "1.2.0", "root": {"path": "rootfs"}, "process": {"args": ["x"], "cwd": "/"},
+            "linux": {"namespaces": [{"type": "mount"}], field: written}
+        });
+        let configuration = Configuration::parse(&document.to_string(), &Beyond::default()).unwrap();
+        let paths = if field == "maskedPaths" { configuration.masked } else { configuration.readonly };
+        assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), cleaned, "{field}");
+    }
+}

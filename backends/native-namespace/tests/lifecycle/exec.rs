@@ -1,6 +1,6 @@
 //! Another process in a container that runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -87,6 +87,7 @@ fn execute_with(
         beyond: bundle.beyond.clone(),
         process: to_raw_value(process).unwrap(),
         cgroup: asked.cgroup.map(Into::into),
+        cgroups: BTreeMap::new(),
         stdio: [0, 1, 2],
         extra: (3..fds.len()).collect(),
         when_paused: asked.when_paused,

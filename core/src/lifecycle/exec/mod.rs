@@ -4,6 +4,7 @@ mod home;
 mod process;
 mod user;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -45,6 +46,8 @@ pub struct Exec {
     pub environment: Vec<String>,
     /// A group below the container's own to put it into.
     pub cgroup: Option<PathBuf>,
+    /// Such groups in single hierarchies of cgroup v1, by the name of a controller.
+    pub cgroups: BTreeMap<String, PathBuf>,
     /// What to do in a paused container.
     pub when_paused: WhenPaused,
     /// Whether to stand by.
@@ -187,6 +190,7 @@ impl<'a> Joining<'a> {
             beyond: self.container.record.beyond.clone(),
             process: to_raw_value(&self.process).map_err(|error| unreadable(&error))?,
             cgroup: self.exec.cgroup.clone(),
+            cgroups: self.exec.cgroups.clone(),
             stdio: [0, 1, 2],
             extra: (3..descriptors.len()).collect(),
             when_paused: self.exec.when_paused,

@@ -78,6 +78,36 @@ fn it_joins_the_containers_namespaces_and_groups() {
 }
 
 #[test]
+fn it_can_stand_in_a_group_below_in_single_hierarchies() {
+    let host = Host::enter();
+    if !std::path::Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists() {
+        return nucleus_tests::skip("the controller `pids` is not in a hierarchy of cgroup v1 here");
+    }
+    let container = sleeper(&host);
+    let below = format!("/sys/fs/cgroup/pids/{}/below", container.id);
+    fs::create_dir(&below).unwrap();
+    let lines = |options: &[&str]| {
+        let output =
+            exec(&host, options, &container, &["cat", "/proc/self/cgroup"]).output().assert_success();
+        let (there, others): (Vec<_>, Vec<_>) =
+            output.text().lines().map(str::to_owned).partition(|line| line.ends_with("/below"));
+        (there.len(), others.len())
+    };
+    let (none, all) = lines(&[]);
+    assert_eq!(none, 0);
+    assert_eq!(lines(&["--cgroup", "pids:below"]), (1, all - 1));
+    for (wrong, words) in [
+        ("pids:missing", "name a group that exists"),
+        ("nothing:below", "no group in a hierarchy of cgroup v1 with this controller"),
+        ("below", "name a group that exists"),
+    ] {
+        let refused = exec(&host, &["--cgroup", wrong], &container, &["true"]).output().assert_code(125);
+        assert!(refused.stderr.contains(words), "{refused}");
+    }
+    container.delete_by_force();
+}
+
+#[test]
 fn options_change_the_containers_own_process() {
     let host = Host::enter();
     let bundle = Bundle::new(&host, "sleeper", &["sleep", "1000"])
