@@ -54,7 +54,7 @@ const fn short(mut flag: Flag, letter: char) -> Flag {
 }
 
 /// Every option that overrides the profile.
-const FLAGS: [Flag; 21] = [
+const FLAGS: [Flag; 22] = [
     text("backend", "NAME", "/backend", "The backend that isolates the workload"),
     text("memory", "SIZE", "/resources/memory", "Limit of memory, such as 512M"),
     text("swap", "SIZE", "/resources/swap", "Limit of swap on top of memory"),
@@ -67,6 +67,12 @@ const FLAGS: [Flag; 21] = [
     text("hostname", "NAME", "/workload/hostname", "Host name"),
     text("cwd", "PATH", "/workload/cwd", "Working directory in the container"),
     text("network", "MODE", "/network/mode", "none, or host where the profile allows it"),
+    text(
+        "context",
+        "DIRECTORY",
+        "/context/source",
+        "A directory that the workload may read, copied to /context",
+    ),
     text("rootfs", "DIRECTORY", "/rootfs/path", "Root file system, read-only unless said otherwise"),
     fixed("read-only", "/rootfs/readonly", "true", "Keep the workload from writing to the root file system"),
     fixed("writable", "/rootfs/readonly", "false", "Let the workload write to the root file system"),

@@ -7,7 +7,9 @@ use nucleus_abi::{Error, ErrorCode, Result};
 use rustix::fs::FileType;
 
 use super::rootfs;
-use crate::plan::{Decided, Ground, Objection, Plan, Policy, Source, Sources, Submounts, VolumePlan, look};
+use crate::plan::{
+    ContextPlan, Decided, Ground, Objection, Plan, Policy, Source, Sources, Submounts, VolumePlan, look,
+};
 use crate::profile::Origin;
 
 /// A plan and what was opened for it.
@@ -27,18 +29,44 @@ impl Chosen<'_> {
         let VolumePlan { source, target, submounts, .. } = &volume.value;
         let number = self.plan.admitted.iter().position(|admitted| admitted.value.target == *target);
         let unfit = || cannot_open(target, source, &volume.origin);
-        let opened = match number.and_then(|number| self.sources.opened.get(&number)) {
-            Some(opened) => opened.try_clone().map_err(|error| unfit().because(error))?,
-            None => self
-                .judged(source, *submounts, Policy::source, &volume.origin)?
-                .map_err(|why| unfit().because(why).hint("make it, or correct the profile"))?,
-        };
+        let opened = self.opened(number, (source, *submounts), &volume.origin, &unfit)?;
         let stat = rustix::fs::fstat(&opened).map_err(|errno| unfit().because(errno))?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::CharacterDevice | FileType::BlockDevice => Err(unfit()
                 .because("it is a device, and volumes are `nodev`")
                 .hint("name it under `devices`")),
             _ => Ok(opened),
+        }
+    }
+
+    /// The directory of a context; its source stands behind those of the volumes.
+    ///
+    /// # Errors
+    /// As for [`Chosen::volume`].
+    pub(super) fn context(&self, context: &Decided<ContextPlan>) -> Result<OwnedFd> {
+        let ContextPlan { source, target, .. } = &context.value;
+        let unfit = || cannot_open(target, source, &context.origin);
+        let number = Some(self.plan.admitted.len());
+        let opened = self.opened(number, (source, Submounts::LeftOut), &context.origin, &unfit)?;
+        let stat = rustix::fs::fstat(&opened).map_err(|errno| unfit().because(errno))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Ok(opened),
+            _ => Err(unfit().because("it is no directory").hint("a single file is a volume")),
+        }
+    }
+
+    fn opened(
+        &self,
+        number: Option<usize>,
+        (source, submounts): (&Path, Submounts),
+        origin: &Origin,
+        unfit: &dyn Fn() -> Error,
+    ) -> Result<OwnedFd> {
+        match number.and_then(|number| self.sources.opened.get(&number)) {
+            Some(opened) => opened.try_clone().map_err(|error| unfit().because(error)),
+            None => self
+                .judged(source, submounts, Policy::source, origin)?
+                .map_err(|why| unfit().because(why).hint("make it, or correct the profile")),
         }
     }
 

@@ -15,10 +15,11 @@ use serde_json::value::RawValue;
 use super::attestation;
 use super::chosen::{Chosen, cannot_open};
 use super::config::config_json;
+use super::context::{self, Reader};
 use super::identity::{self, Accounts, ResolvedUser};
 use super::layers::Layers;
 use super::mount_points::{self, MountPoints};
-use super::mounts::{Mount, MountOrigin, mounts};
+use super::mounts::{CONTEXT, Mount, MountOrigin, mounts};
 use super::nested;
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
@@ -65,6 +66,7 @@ pub fn materialise(
     let mut secrets = secrets::stage(plan, &|file| secret_owner(plan, &accounts, &user, file))?;
     mounts.retain(|mount| !is_left_out(mount, &secrets.files));
     let mut sources = open_sources(&chosen, &mounts)?;
+    let context = plan.context.as_ref().map(|context| chosen.context(context)).transpose()?;
     add_secrets(&mounts, &mut secrets.files, &mut sources);
     nested::refuse_without_place(plan, &mounts, &sources)?;
     let places = places(&mounts, &sources);
@@ -73,6 +75,13 @@ pub fn materialise(
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
     })?;
+    if let (Some(context), Some(source)) = (&plan.context, context) {
+        let reader =
+            Reader { user: plan.namespaces.user.as_ref().map(|user| &user.value), ids: (user.uid, user.gid) };
+        let provided = context::provide(context, source, &reader, &path.join(CONTEXT))?;
+        let is_context = |mount: &Mount| mount.origin == MountOrigin::Context;
+        sources.extend(mounts.iter().position(is_context).map(|index| (index, provided)));
+    }
     // Last, for what was compared can change from then on; the descriptor stays the one that was compared.
     if let (Root::Image(layers), Some(attestation)) = (&root, &plan.attestation) {
         attestation::verify(layers.lowest(), &attestation.value, &Progress::default())?;

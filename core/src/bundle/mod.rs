@@ -3,6 +3,7 @@
 pub mod attestation;
 mod chosen;
 mod config;
+mod context;
 mod document;
 mod identity;
 mod layers;

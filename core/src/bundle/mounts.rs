@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::config::{Mapping, mappings};
 use crate::plan::{
-    Access, Execution, Plan, RootfsPlan, RuntimeKind, Submounts, TmpfsPlan, VolumeIds, VolumePlan,
-    tmpfs_numbers,
+    Access, ContextMode, ContextPlan, Execution, Plan, RootfsPlan, RuntimeKind, Submounts, TmpfsPlan,
+    VolumeIds, VolumePlan, tmpfs_numbers,
 };
 
 /// One entry of `mounts` in `config.json` (runtime specification, config.md#mounts).
@@ -44,6 +44,8 @@ pub(super) enum MountOrigin {
     Host,
     /// A secret, by its place in the plan: it arrives as a descriptor, and its source says nothing.
     Secret(usize),
+    /// The context, or its copy.
+    Context,
 }
 
 /// All mounts of a plan: the kernel's own, the host's programs and libraries, volumes and tmpfs by depth, cgroups.
@@ -57,6 +59,7 @@ pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
         mounts.extend(shown.map(|entry| host_runtime(&entry.path)));
     }
     let mut own: Vec<Mount> = plan.volumes.iter().map(|volume| volume_mount(&volume.value)).collect();
+    own.extend(plan.context.iter().map(|context| context_mount(&context.value)));
     own.extend(plan.tmpfs.iter().map(|tmpfs| tmpfs_mount(&tmpfs.value)));
     own.extend(secret_mounts(plan));
     // Parents before children, whichever list they come from.
@@ -166,6 +169,21 @@ fn secret_mounts(plan: &Plan) -> impl Iterator<Item = Mount> {
         origin: MountOrigin::Secret(index),
         ..bind(Path::new("secret"), target, options)
     })
+}
+
+/// Where the copy of a context lies in the bundle; a source that is no absolute path counts from there.
+pub(super) const CONTEXT: &str = "context";
+
+fn context_mount(context: &ContextPlan) -> Mount {
+    let options: &[&'static str] = match context.execution {
+        Execution::Denied => &["bind", "ro", "nosuid", "nodev", "noexec"],
+        Execution::Allowed => &["bind", "ro", "nosuid", "nodev"],
+    };
+    let source = match context.mode {
+        ContextMode::Copy => Path::new(CONTEXT),
+        ContextMode::Bind => &context.source,
+    };
+    Mount { origin: MountOrigin::Context, ..bind(source, &context.target, options) }
 }
 
 fn tmpfs_mount(tmpfs: &TmpfsPlan) -> Mount {

@@ -113,7 +113,7 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
 fn lines(plan: &Plan, reading: Reading) -> Vec<Row> {
     let mut lines = rows(plan);
     if reading == Reading::Engine {
-        let others = ["workload.", "rootfs", "mounts.", "secrets[", "namespaces."];
+        let others = ["workload.", "rootfs", "context", "mounts.", "secrets[", "namespaces."];
         let bounding = ["workload.rlimits.", "workload.oomScoreAdj", "rootfs.readonly"];
         let begins = |row: &Row, names: &[&str]| names.iter().any(|name| row.field.starts_with(name));
         lines.retain(|row| !begins(row, &others) || begins(row, &bounding) || row.value == "own");

@@ -3,47 +3,78 @@
 //! The library's `remove_dir_all` takes 32 KiB for each directory, which costs more than all the removing of the few files
 //! of a container: it happens at every end, while somebody waits.
 
+use std::cell::Cell;
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
+
+/// How many directories are open at once. A context may be deeper than a process may open, and than a stack.
+const DEEPEST: usize = 64;
 
 /// Removes the directory at `path`; links are removed, never followed.
 ///
 /// # Errors
 /// The first that a system call reports, but for what somebody else removes meanwhile.
 pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    remove_directory(CWD, path).map_err(io::Error::from)
-}
-
-fn remove_directory(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory: OwnedFd = openat(parent, name, flags, Mode::empty())?;
-    empty(directory.as_fd())?;
-    there(unlinkat(parent, name, AtFlags::REMOVEDIR))
-}
-
-fn empty(directory: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(directory, &mut space);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        match entry.file_type() {
-            _ if matches!(name.to_bytes(), b"." | b"..") => {}
-            FileType::Directory => there(remove_directory(directory, name))?,
-            // Some file systems do not say what an entry is.
-            _ => match unlinkat(directory, name, AtFlags::empty()) {
-                Err(Errno::ISDIR) => there(remove_directory(directory, name))?,
-                removed => there(removed)?,
-            },
+    let top = open(CWD, path)?;
+    let removal = Removal { top: top.as_fd(), moved: Cell::new(0) };
+    loop {
+        let before = removal.moved.get();
+        removal.empty(top.as_fd(), 0)?;
+        rustix::fs::seek(&top, SeekFrom::Start(0))?;
+        if removal.moved.get() == before {
+            return Ok(there(unlinkat(CWD, path, AtFlags::REMOVEDIR))?);
         }
     }
-    Ok(())
+}
+
+struct Removal<'a> {
+    top: BorrowedFd<'a>,
+    /// How many directories were moved up.
+    moved: Cell<usize>,
+}
+
+impl Removal<'_> {
+    fn empty(&self, directory: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); 2048];
+        let mut entries = RawDir::new(directory, &mut space);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            match entry.file_type() {
+                _ if matches!(name.to_bytes(), b"." | b"..") => {}
+                FileType::Directory => there(self.remove_directory(directory, name, depth))?,
+                // Some file systems do not say what an entry is.
+                _ => match unlinkat(directory, name, AtFlags::empty()) {
+                    Err(Errno::ISDIR) => there(self.remove_directory(directory, name, depth))?,
+                    removed => there(removed)?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_directory(&self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno> {
+        if depth == DEEPEST {
+            // It is removed in another round, from the top.
+            let number = self.moved.replace(self.moved.get() + 1);
+            return renameat(parent, name, self.top, format!("removed-{number}"));
+        }
+        let directory = open(parent, name)?;
+        self.empty(directory.as_fd(), depth + 1)?;
+        there(unlinkat(parent, name, AtFlags::REMOVEDIR))
+    }
+}
+
+fn open(parent: BorrowedFd<'_>, name: impl Arg) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
 }
 
 fn there(removed: Result<(), Errno>) -> Result<(), Errno> {
@@ -76,5 +107,21 @@ mod tests {
         assert_eq!(remove_tree(&tree).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(remove_tree(&outside.join("kept")).is_err(), "a file is no directory");
         remove_tree(&base).unwrap();
+    }
+
+    /// Deeper than a process may have directories open.
+    #[test]
+    fn depth_is_no_obstacle() {
+        let base = std::env::temp_dir().join(format!("nucleus-deep-removal-{}", std::process::id()));
+        fs::create_dir(&base).unwrap();
+        let mut here = open(CWD, &base).unwrap();
+        for _ in 0..5000 {
+            rustix::fs::mkdirat(&here, "d", Mode::RWXU).unwrap();
+            rustix::fs::mkdirat(&here, "e", Mode::RWXU).unwrap();
+            here = open(here.as_fd(), "d").unwrap();
+        }
+        drop(here);
+        remove_tree(&base).unwrap();
+        assert!(!base.exists());
     }
 }

@@ -11,9 +11,10 @@ use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 use super::decided::Decided;
 use super::secrets::{Presence, SecretPlan, Swap};
 use super::types::{
-    Access, AttestationPlan, CapabilitySets, DevicePlan, Enforcement, EnvPlan, Execution, IdMapping,
-    Identity, IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan, Submounts,
-    Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
+    Access, AttestationPlan, CapabilitySets, ContextMode, ContextOwner, ContextPlan, DevicePlan, Enforcement,
+    EnvPlan, Execution, IdMapping, Identity, IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan,
+    RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds,
+    VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -149,6 +150,9 @@ fn files(plan: &Plan, rows: &mut Rows) {
             rows.push("rootfs.readonly", "true", &plan.rootfs_access.origin, &[Capability::RootfsReadonly]);
         }
         Access::ReadWrite => rows.push("rootfs.readonly", "false", &plan.rootfs_access.origin, &[]),
+    }
+    if let Some(context) = &plan.context {
+        context_rows(context, rows);
     }
     for volume in &plan.volumes {
         let field = format!("mounts.volumes[{}]", show(&volume.value.target));
@@ -350,6 +354,28 @@ fn user(plan: &UserPlan) -> String {
 fn rlimit(limit: RlimitPlan) -> String {
     let text = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
     format!("{}:{}", text(limit.soft), text(limit.hard))
+}
+
+/// The backend mounts it; what was copied and proved before, it need not know.
+fn context_rows(context: &Decided<ContextPlan>, rows: &mut Rows) {
+    let Decided { value: plan, origin } = context;
+    let needs = [Capability::Volumes, Capability::MountFlags, Capability::VolumesReadonly];
+    let text = format!("{} ro,nosuid,nodev,{}", show(&plan.source), exec(plan.execution));
+    rows.push(format!("context[{}]", show(&plan.target)), text, origin, &needs);
+    rows.push("context.source", &*plan.admitted.value.why, &plan.admitted.origin, &[]);
+    if plan.mode == ContextMode::Bind {
+        return rows.push("context.mode", "bind", origin, &[]);
+    }
+    let owner = match plan.owner {
+        ContextOwner::Source => "owners kept",
+        ContextOwner::Workload => "the workload's own",
+    };
+    let mut text = format!("copy of at most {} bytes, {owner}", plan.size);
+    if !plan.exclude.is_empty() {
+        let _ = write!(text, ", without {}", plan.exclude.join(", "));
+    }
+    rows.push("context.mode", text, origin, &[]);
+    rows.push("context.verify", plan.verify.to_string(), origin, &[]);
 }
 
 fn attestation_text(plan: &AttestationPlan) -> String {

@@ -127,13 +127,16 @@ pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources 
     sources
 }
 
-/// Opens and looks at the sources of a profile's volumes, and at what its root is made of. `state` is where nucleus
-/// keeps its containers.
+/// Opens and looks at the sources of a profile's volumes and, behind them, of its context, and at what its root is made of.
+/// `state` is where nucleus keeps its containers.
 pub fn look_at_profile(profile: &Profile, state: &Path) -> Sources {
     let mut sources = Sources::default();
     for (index, volume) in profile.mounts.volumes.iter().enumerate() {
         let submounts = if volume.recursive { Submounts::Included } else { Submounts::LeftOut };
         sources.add(index, volume.source.as_path(), submounts, state);
+    }
+    if let Some(context) = &profile.context {
+        sources.add(profile.mounts.volumes.len(), context.source.as_path(), Submounts::LeftOut, state);
     }
     for (field, directory) in profile.rootfs.source().directories() {
         sources.add_root(field, directory.as_path().to_owned(), state);

@@ -11,6 +11,7 @@ use super::host::RuntimeEntry;
 use super::policy::Policy;
 use super::secrets::SecretsPlan;
 use crate::profile::Origin;
+pub use crate::profile::{ContextMode, ContextOwner};
 
 /// What a missing capability does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Plan {
     pub attestation: Option<Decided<AttestationPlan>>,
     /// Whether the workload may write to the root file system.
     pub rootfs_access: Decided<Access>,
+    /// A tree of the host that the workload may read.
+    pub context: Option<Decided<ContextPlan>>,
     /// Host files and directories in the container, parents before children.
     pub volumes: Vec<Decided<VolumePlan>>,
     /// In-memory file systems, parents before children.
@@ -165,6 +168,29 @@ pub enum RootfsPlan {
     Joined,
 }
 
+/// A tree of the host that the workload may read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextPlan {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub target: PathBuf,
+    /// Whether the workload sees a copy.
+    pub mode: ContextMode,
+    /// Whether the copy is proved to be what was there before.
+    pub verify: bool,
+    /// What is not copied, as patterns in gitignore's syntax.
+    pub exclude: Vec<String>,
+    /// How many bytes the copied files may hold together.
+    pub size: u64,
+    /// Whose the copied files are.
+    pub owner: ContextOwner,
+    /// Whether programs may be executed from it.
+    pub execution: Execution,
+    /// By which rule of the mount policy its source may be shown.
+    pub admitted: Decided<Admitted>,
+}
+
 /// What a root file system is compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttestationPlan {
@@ -244,7 +270,7 @@ pub enum VolumeIds {
     Maps(UserNamespacePlan),
 }
 
-/// A volume that the policy lets pass, and by what.
+/// A volume or a context that the policy lets pass, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
     /// In the container.

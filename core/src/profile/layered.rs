@@ -188,6 +188,9 @@ fn resolve_paths(profile: &mut Profile, origins: &Origins) {
             path.resolve_in(&directory_of(&origins.of(&format!("/secrets/{index}/source/file"))));
         }
     }
+    if let Some(context) = &mut profile.context {
+        context.source.resolve_in(&directory_of(&origins.of("/context/source")));
+    }
     for (index, volume) in profile.mounts.volumes.iter_mut().enumerate() {
         volume.source.resolve_in(&directory_of(&origins.of(&format!("/mounts/volumes/{index}/source"))));
     }

@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
 use super::model::{
-    Attestation, AttestationNamed, Capabilities, CapabilitySets, DirectoryRootfs, IdMap, IdMapping,
-    NetworkMode, OverlayRootfs, Profile, Rootfs, TimeOffsets, UserNamespace,
+    Attestation, AttestationNamed, Capabilities, CapabilitySets, ContextMode, ContextOwner, DirectoryRootfs,
+    IdMap, IdMapping, NetworkMode, OverlayRootfs, Profile, Rootfs, TimeOffsets, UserNamespace,
 };
 use super::origins::Origins;
 use super::values::{AbsolutePath, CapabilityName, UpperLayer};
 
 /// The mistakes of a profile whose fields don't go together.
 pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
-    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 10] = [
+    let rules: [fn(&Profile, &Origins) -> Vec<Diagnostic>; 11] = [
+        contexts,
         commands,
         rlimits,
         rootfs,
@@ -122,6 +123,25 @@ fn attestation(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
     required.then(mistake).into_iter().collect()
 }
 
+/// The directory itself is shown as it is.
+fn contexts(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
+    let Some(context) = profile.context.as_ref().filter(|context| context.mode == ContextMode::Bind) else {
+        return Vec::new();
+    };
+    let of_copies = [
+        ("verify", context.verify),
+        ("exclude", !context.exclude.is_empty()),
+        ("size", context.size.is_some()),
+        ("owner", context.owner != ContextOwner::Source),
+    ];
+    let mistake = |(field, _)| {
+        let message = format!("`context.{field}` is for copies, and `context.mode` is bind");
+        Diagnostic::new(&origins.of(&format!("/context/{field}")), message, "nothing is copied")
+            .help("use `mode: copy`, or remove it")
+    };
+    of_copies.into_iter().filter(|(_, is_set)| *is_set).map(mistake).collect()
+}
+
 fn rlimits(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
     let wrong = profile.workload.rlimits.iter().filter(|(_, limit)| !limit.soft.within(limit.hard));
     let mistake = |name| {
@@ -163,7 +183,8 @@ fn targets(profile: &Profile) -> Vec<(String, &AbsolutePath)> {
     let secrets = profile.secrets.iter().enumerate();
     let secrets = secrets
         .filter_map(|(index, secret)| Some((format!("/secrets/{index}/target"), secret.target.as_ref()?)));
-    volumes.chain(tmpfs).chain(devices).chain(secrets).collect()
+    let context = profile.context.iter().map(|context| ("/context/target".to_owned(), &context.target));
+    volumes.chain(tmpfs).chain(devices).chain(secrets).chain(context).collect()
 }
 
 fn networks(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {

@@ -64,6 +64,16 @@ fn attestations() {
 }
 
 #[test]
+fn contexts() {
+    let text = "context: {source: x, mode: bind, verify: true, exclude: [a], size: 1G, owner: workload}\n";
+    insta::assert_snapshot!("context_bound", rendered_text("context", format!("{V1}{text}")));
+    let text = "context: {mode: link, target: ../x}\n";
+    insta::assert_snapshot!("context_of_nothing", rendered_text("context", format!("{V1}{text}")));
+    let text = "context: {source: x}\nmounts: {tmpfs: [{target: /context}]}\n";
+    insta::assert_snapshot!("context_below_a_tmpfs", rendered_text("context", format!("{V1}{text}")));
+}
+
+#[test]
 fn wrong_values() {
     let text = "\
 backend: Native

@@ -169,6 +169,32 @@ fn nothing_is_left_after_a_kill_at_any_system_call() {
     run(kill_at_any_system_call);
 }
 
+/// A context whose copy takes many system calls.
+fn with_context<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
+    let host = Host::enter();
+    let source = host.path("source");
+    for directory in ["a/b", "c/d"] {
+        fs::create_dir_all(source.join(directory)).unwrap();
+        (0..10).for_each(|n| fs::write(source.join(format!("{directory}/{n}")), "content").unwrap());
+    }
+    let profile = host.profile(DEV, &format!("context: {{source: {}, verify: true}}", source.display()));
+    let call = |id: &str| {
+        let run = host.nucleus("run").profile(&profile).args(["--id", id, "--no-tty"]);
+        run.command(WORKLOAD)
+    };
+    test(&host, &Subject { call: &call, clean_up: &|_| collect(&host) })
+}
+
+#[test]
+fn nothing_of_a_context_is_left_after_a_kill_around_each_ledger_entry() {
+    with_context(kill_around_each_ledger_entry);
+}
+
+#[test]
+fn nothing_of_a_context_is_left_after_a_kill_at_any_system_call() {
+    with_context(kill_at_any_system_call);
+}
+
 #[test]
 fn no_secret_is_left_after_a_kill_around_each_ledger_entry() {
     run_with_secrets(kill_around_each_ledger_entry);

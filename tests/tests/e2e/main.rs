@@ -2,6 +2,7 @@
 
 mod attestation;
 mod cgroups;
+mod context;
 mod crash;
 mod devices;
 mod engines;

@@ -14,10 +14,10 @@ mod path;
 pub(super) mod testing;
 mod walk;
 
-pub(super) use attributes::Attributes;
+pub(super) use attributes::{Attributes, IsKept, attributes};
 pub(super) use compare::{Difference, compare};
 pub(super) use entry::{Entry, Kind};
 pub use examine::Progress;
 pub(super) use examine::{Examiner, examine};
 pub(super) use path::{TreePath, escaped, unescaped};
-pub(super) use walk::Trouble;
+pub(super) use walk::{Found, Hands, Mounted, Trouble, Visitor, changed, walk};

@@ -15,7 +15,7 @@ impl TreePath {
         fits.then_some(Self(bytes))
     }
 
-    #[expect(dead_code, reason = "for contexts")]
+    #[cfg(test)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -31,7 +31,6 @@ impl TreePath {
     }
 
     /// The names on the way, from the top.
-    #[expect(dead_code, reason = "for contexts")]
     pub(crate) fn names(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
     }

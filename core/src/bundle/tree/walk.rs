@@ -47,7 +47,6 @@ pub(crate) trait Visitor: Sync {
     }
 }
 
-#[expect(dead_code, reason = "for contexts")]
 /// Something that was opened, and what the kernel says of it.
 pub(crate) struct Found<'a, P> {
     pub(crate) path: TreePath,
@@ -275,7 +274,7 @@ fn known(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> io::Result<F
     Ok(FileType::from_raw_mode(look(file.as_fd())?.stx_mode.into()))
 }
 
-pub(super) fn changed() -> io::Error {
+pub(crate) fn changed() -> io::Error {
     io::Error::other("it changed while it was looked at")
 }
 

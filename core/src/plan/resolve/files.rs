@@ -141,7 +141,7 @@ fn depth(path: &Path) -> usize {
     path.components().count()
 }
 
-fn execution(allowed: bool) -> Execution {
+pub(super) fn execution(allowed: bool) -> Execution {
     if allowed { Execution::Allowed } else { Execution::Denied }
 }
 

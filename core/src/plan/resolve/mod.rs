@@ -43,6 +43,7 @@ impl Resolver<'_> {
         let admitted = self.admitted(&mount_policy);
         let (devices, devices_origin) = self.devices();
         let secrets = self.secrets(&mount_policy);
+        let context = self.context(&mount_policy);
         let rootfs_access = self.rootfs_access();
         let security = self.security(network.value, rootfs_access.value, &volumes, &tmpfs);
         Plan {
@@ -53,6 +54,7 @@ impl Resolver<'_> {
             process: self.process(),
             rootfs: self.rootfs(),
             attestation: self.attestation(),
+            context,
             rootfs_access,
             volumes,
             tmpfs,

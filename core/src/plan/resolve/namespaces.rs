@@ -48,6 +48,7 @@ impl Resolver<'_> {
         let mounts = &self.profile.mounts;
         let terminal = self.profile.workload.terminal == profile::Terminal::Always;
         for (pointer, given) in [
+            ("/context", self.profile.context.is_some()),
             ("/mounts/volumes", !mounts.volumes.is_empty()),
             ("/mounts/tmpfs", !mounts.tmpfs.is_empty()),
             ("/devices", self.profile.devices.as_ref().is_some_and(|devices| !devices.is_empty())),

@@ -28,6 +28,12 @@ impl Resolver<'_> {
             .collect()
     }
 
+    /// By which rule a context is shown. Its source stands behind those of the volumes.
+    pub(super) fn admitted_context(&mut self, policy: &Policy, target: &Path) -> Decided<Admitted> {
+        self.judge_place(policy, "/context", BIND, target);
+        self.admit(policy, "/context", self.profile.mounts.volumes.len(), target)
+    }
+
     fn judge_place(&mut self, policy: &Policy, pointer: &str, kind: &str, target: &Path) {
         if let Err(objection) = policy.kind(kind) {
             self.object(pointer, &objection);

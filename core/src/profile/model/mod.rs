@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use self::either::short_or_map;
 use super::values::BackendName;
 
+mod context;
 mod devices;
 pub(super) mod either;
 mod mounts;
@@ -20,6 +21,7 @@ mod secrets;
 mod security;
 mod workload;
 
+pub use context::{Context, ContextMode, ContextOwner};
 pub use devices::Device;
 pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
@@ -58,6 +60,9 @@ pub struct Profile {
     pub workload: Workload,
     /// The root file system: `host-runtime`, or a map with `path` or `overlay`. Default: host-runtime.
     pub rootfs: Rootfs,
+    /// A tree of the host that the workload may read. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
     /// What is mounted into the root file system.
     #[serde(default)]
     pub mounts: Mounts,
