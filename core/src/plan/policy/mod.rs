@@ -38,7 +38,7 @@ pub struct Policy {
 pub(super) type Patterns = Vec<Bound<PathPattern>>;
 
 /// A source that may not be mounted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Denial {
     /// As the profile writes it.
@@ -46,6 +46,13 @@ pub struct Denial {
     /// The same where the links in it lead, if that is elsewhere. A property of the host at the time: never stored.
     #[serde(skip)]
     pub leads_to: Option<PathPattern>,
+}
+
+/// Two policies are the same if a profile writes them alike, whatever the links of the host are at the time.
+impl PartialEq for Denial {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
 }
 
 /// By what a source is allowed.

@@ -45,7 +45,7 @@ fn masks_hold_while(name: &str) {
         bait.assert_untouched();
         match output.code() {
             Some(125) => {
-                assert!(output.stderr.contains("/dev") || output.stderr.contains("/proc"), "{output}")
+                assert!(output.stderr.contains("/dev") || output.stderr.contains("/proc"), "{output}");
             }
             // A directory that is exchanged later takes our mount along: the place is a link that leads nowhere inside.
             _ if is_directory => assert!(["1:3\n0", "0"].contains(&output.text()), "{output}"),
