@@ -86,7 +86,7 @@ pub fn materialise(
     if let (Root::Image(layers), Some(attestation)) = (&root, &plan.attestation) {
         attestation::verify(layers.lowest(), &attestation.value, &Progress::default())?;
     }
-    let rootfs = finish(plan, root, &outermost(places), &path, mount_points)?;
+    let rootfs = finish(plan, root, places, &path, mount_points)?;
     let (secret_environment, warnings) = (secrets.environment, secrets.warnings);
     Ok(Bundle { path, config, rootfs, sources, secret_environment, warnings })
 }
@@ -181,7 +181,7 @@ fn open_root(plan: &Plan, image: Option<Layers>, places: &[Place]) -> Result<Roo
 fn finish(
     plan: &Plan,
     root: Root,
-    places: &[Place],
+    wanted: Vec<Place>,
     bundle: &Path,
     mount_points: &mut MountPoints<'_>,
 ) -> Result<Option<OwnedFd>> {
@@ -190,14 +190,15 @@ fn finish(
         Root::Private(root) => return Ok(Some(root)),
         Root::Image(layers) => layers,
     };
+    let places = outermost(wanted);
     let writable = plan.rootfs_access.value == Access::ReadWrite;
     let root = match &plan.rootfs.value {
         RootfsPlan::Directory(_) if writable => {
-            mount_points::make(layers.lowest(), places, mount_points)?;
+            mount_points::make(layers.lowest(), &places, mount_points)?;
             layers.root(None)
         }
         _ if layers.takes_mount_points() => layers.root(None),
-        _ => with_places(&layers, places, &bundle.join("provided")),
+        _ => with_places(&layers, &places, &bundle.join("provided")),
     };
     root.map(Some)
 }

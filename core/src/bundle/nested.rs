@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nucleus_abi::{Error, ErrorCode, Result};
@@ -53,10 +54,16 @@ fn around<'a>(
     let destination = &mounts[index].destination;
     let earlier = mounts[..index].iter().enumerate();
     let (outer, mount) = earlier
-        .filter(|(_, outer)| destination != &outer.destination && destination.starts_with(&outer.destination))
+        .filter(|(_, outer)| is_below(destination, &outer.destination))
         .max_by_key(|(_, outer)| outer.destination.as_os_str().len())?;
     let read_only = mount.options.iter().any(|option| matches!(&**option, "ro" | "rro"));
     (mount.origin == MountOrigin::Host && read_only).then_some((mount, sources.get(&outer)?))
+}
+
+/// Compares as text: the plan's paths are normal, and every start compares all of them.
+fn is_below(inner: &Path, outer: &Path) -> bool {
+    let rest = inner.as_os_str().as_bytes().strip_prefix(outer.as_os_str().as_bytes());
+    rest.is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn decided(plan: &Plan, target: &Path) -> String {

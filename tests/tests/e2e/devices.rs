@@ -187,21 +187,23 @@ fn config_json_and_explain_tell_of_them() {
 /// The rule holds where mounts do not help: the workload mounts a file system of its own and makes a node there.
 #[test]
 fn who_may_mount_and_make_nodes_reaches_no_disk_all_the_same() {
-    let host = Host::enter();
-    let yaml = "security: {capabilities: [SYS_ADMIN, MKNOD], seccomp: unconfined, landlock: off, maskedPaths: [], readonlyPaths: []}\n\
-        enforcement: permissive";
-    let script = "mount -t tmpfs none /tmp && mknod /tmp/kmsg c 1 11 && mknod /tmp/null c 1 3 && : < /tmp/null && echo null; \
-        (: < /tmp/kmsg) 2>/dev/null && echo fallen; echo done";
-    let output = host.shell(host.profile(DEV, yaml), script).output().assert_code(0);
-    assert_eq!(output.text(), "null\ndone", "{output}");
     let naive = Command::new("unshare")
         .args([
             "--mount",
             "/bin/sh",
             "-c",
-            "mount -t tmpfs none /tmp && mknod /tmp/kmsg c 1 11 && : < /tmp/kmsg && echo fallen",
+            "mount -t tmpfs none /tmp && mknod /tmp/disk b 7 0 && : < /tmp/disk && echo fallen",
         ])
         .output()
         .unwrap();
-    assert_eq!(naive.stdout, b"fallen\n", "without the rule the trap works");
+    if naive.stdout != b"fallen\n" {
+        return skip("the host has no disk 7:0 that could be opened: the trap is blunt");
+    }
+    let host = Host::enter();
+    let yaml = "security: {capabilities: [SYS_ADMIN, MKNOD], seccomp: unconfined, landlock: off, maskedPaths: [], readonlyPaths: []}\n\
+        enforcement: permissive";
+    let script = "mount -t tmpfs none /tmp && mknod /tmp/disk b 7 0 && mknod /tmp/null c 1 3 && : < /tmp/null && echo null; \
+        (: < /tmp/disk) 2>/dev/null && echo fallen; echo done";
+    let output = host.shell(host.profile(DEV, yaml), script).output().assert_code(0);
+    assert_eq!(output.text(), "null\ndone", "{output}");
 }
