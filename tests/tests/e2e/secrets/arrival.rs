@@ -40,14 +40,15 @@ fn mode_owner_and_place_are_those_that_were_asked_for() {
         from_file(&file, "name: plain"),
         from_file(&file, "target: /etc/web/tls.key, mode: \"0440\", owner: \"7:8\""),
         from_file(&file, "target: /opt/a/b/c, mode: \"0004\", owner: \"0:0\""),
+        from_file(&file, "target: /run/named, owner: nobody"),
     ];
     let profile = profile(&host, &secrets, "workload: {user: \"1000:100\"}");
-    let script = "stat -c '%n %a %u:%g' /run/secrets/plain /etc/web/tls.key /opt/a/b/c; cat /run/secrets/plain /opt/a/b/c; \
+    let script = "stat -c '%n %a %u:%g' /run/secrets/plain /etc/web/tls.key /opt/a/b/c /run/named; cat /run/secrets/plain /opt/a/b/c; \
         cat /etc/web/tls.key 2>/dev/null || echo refused";
     let output = host.shell(&profile, script).output().assert_success();
     assert_eq!(
         output.text(),
-        "/run/secrets/plain 400 1000:100\n/etc/web/tls.key 440 7:8\n/opt/a/b/c 4 0:0\nmineminerefused"
+        "/run/secrets/plain 400 1000:100\n/etc/web/tls.key 440 7:8\n/opt/a/b/c 4 0:0\n/run/named 400 65534:65534\nmineminerefused"
     );
 }
 
@@ -138,9 +139,16 @@ fn images_get_the_places_and_are_not_written_to() {
         from_file(&secret_file(&host, "key", "mine"), "name: key"),
         from_file(&secret_file(&host, "key", "mine"), "target: /etc/deep/key"),
     ];
-    let call = run(&host, &secrets, "cat /run/secrets/key /etc/deep/key").arg("--rootfs").arg(root.path());
+    let script = "cat /run/secrets/key /etc/deep/key";
+    for access in ["--read-only", "--writable"] {
+        let call = run(&host, &secrets, script).arg(access).arg("--rootfs").arg(root.path());
+        assert_eq!(call.output().assert_success().text(), "minemine", "{access}");
+        let left = ["etc/deep", "run/secrets"].map(|place| root.path().join(place).exists());
+        assert_eq!(left, [false, false], "{access}");
+    }
+    let overlay = format!("rootfs: {{overlay: {{lower: [{}], upper: tmpfs}}}}", root.path().display());
+    let call = host.shell(profile(&host, &secrets, &overlay), script);
     assert_eq!(call.output().assert_success().text(), "minemine");
-    assert!(!root.path().join("etc/deep").exists() && !root.path().join("run/secrets").exists());
 }
 
 #[test]
