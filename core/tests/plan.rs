@@ -80,6 +80,9 @@ fn a_secret_has_no_place_where_no_file_can_be_made() {
     let volume = "mounts: {volumes: [{source: /srv, target: /data}]}\n";
     let error = mistake(&format!("{volume}secrets:\n{}", secret("/data/deep/key")));
     assert!(error.to_string().contains("it lies in the volume at /data"), "{error}");
+    let context = format!("context: {{source: /srv}}\nsecrets:\n{}", secret("/context/key"));
+    let error = mistake(&context);
+    assert!(error.to_string().contains("it lies in the context at /context"), "{error}");
     let two = "  - {source: {env: A}, name: key, target: /run/a}\n  - {source: {env: B}, target: /run/a/b}\n";
     let error = mistake(&format!("secrets:\n{two}"));
     assert!(error.to_string().contains("the secret `key`"), "{error}");

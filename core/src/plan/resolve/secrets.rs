@@ -77,6 +77,11 @@ impl Resolver<'_> {
             let cause = format!("it lies in the volume at {}, which is the host's", volume.target);
             return Some((cause, "choose a target outside of it: nucleus makes no file on the host for it"));
         }
+        if let Some(context) = self.profile.context.iter().find(|it| target.starts_with(it.target.as_path()))
+        {
+            let cause = format!("it lies in the context at {}, which is read-only", context.target);
+            return Some((cause, "choose a target outside of it, such as one in /run/secrets"));
+        }
         let shown = self.facts.runtime.iter().find(|entry| target.starts_with(&entry.path))?;
         let what = match shown.kind {
             RuntimeKind::Directory | RuntimeKind::File => "is the host's, and shown read-only",
