@@ -79,7 +79,7 @@ impl Criu {
 
     fn check_version(&self) -> Result<()> {
         let step = "ask criu for its version";
-        let worker = self.start(step, Clone3::default(), &[], &[], |_| Ok(()))?.ready(step)?;
+        let worker = self.start(step, Clone3::default(), &[], &[], |_| Ok(()), |_| Ok(()))?.ready(step)?;
         let reply = worker.converse(step, Verb::Version, None, |_| Ok(()))?;
         let read = || -> std::io::Result<_> {
             let fields = Fields::read(&reply)?;
@@ -100,7 +100,8 @@ impl Criu {
     }
 
     /// Starts a worker. It holds `directories` and `descriptors` as its 4, 5 and so on; `prepare` is called in it before the
-    /// program is executed, with the inner end of a gate whose outer end is the worker's.
+    /// program is executed, with the inner end of a gate whose outer end is the worker's; `settle`, told of the program, when the
+    /// directories have been opened.
     pub(super) fn start(
         &self,
         step: &'static str,
@@ -108,6 +109,7 @@ impl Criu {
         directories: &[BorrowedFd<'_>],
         descriptors: &[BorrowedFd<'_>],
         prepare: impl FnOnce(&Socket) -> Result<()>,
+        settle: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Worker> {
         let gates = gate::Ends::make("criu")?;
         let child = spawn(clone, || {
@@ -119,7 +121,10 @@ impl Criu {
                 .and_then(|()| {
                     directories.iter().map(|directory| reopen(*directory)).collect::<Result<Vec<_>>>()
                 })
-                .and_then(|opened| self.become_worker(step, &gate, &opened, descriptors));
+                .and_then(|opened| {
+                    settle(&self.program)?;
+                    self.become_worker(step, &gate, &opened, descriptors)
+                });
             // If nobody listens any more, nobody is there to tell.
             let _ = gate::send(&gate, &gate::Message::Failed(error), &[]);
             1
@@ -273,7 +278,7 @@ impl Ready {
     ) -> Result<Vec<u8>> {
         let request = Message::default().number(1, verb as u8);
         let request = options.map_or(request.clone(), |options| request.message(2, options));
-        self.socket.send(request.as_bytes(), &[]).or_fail(step, "criu")?;
+        self.socket.send(request.as_bytes(), &[]).map_err(|_| ended(step))?;
         let mut refused = None;
         loop {
             let (bytes, descriptors) = match self.socket.recv() {
@@ -298,7 +303,9 @@ impl Ready {
                 .number(1, Verb::Notify as u8)
                 .number(3, u64::from(heard.is_ok() && refused.is_none()));
             refused = refused.or(heard.err());
-            self.socket.send(answer.as_bytes(), &[]).or_fail(step, "criu")?;
+            if self.socket.send(answer.as_bytes(), &[]).is_err() {
+                return Err(refused.unwrap_or_else(|| ended(step)));
+            }
         }
     }
 

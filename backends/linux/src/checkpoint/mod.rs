@@ -92,7 +92,8 @@ fn write(
     };
     manifest.write(directories.images)?;
     let options = options(request, record, configuration, &manifest, first, directories)?;
-    let worker = criu.start(STEP, Clone3::default(), &directories.all(), &[], |_| Ok(()))?.ready(STEP)?;
+    let worker =
+        criu.start(STEP, Clone3::default(), &directories.all(), &[], |_| Ok(()), |_| Ok(()))?.ready(STEP)?;
     let reply = worker.converse(STEP, verb, Some(&options), |_| Ok(()));
     reply.map_err(|error| criu::quote(error.on(&request.id), directories.logs(), LOG))?;
     worker.end(STEP)

@@ -63,8 +63,14 @@ pub(crate) fn restore(request: &RestoreRequest, descriptors: Descriptors<'_>) ->
         cgroups::delegate(group, owner)?;
     }
     let clone = Clone3 { cgroup: unified.as_ref().map(cgroups::Made::directory), ..Clone3::default() };
-    let worker =
-        criu.start(STEP, clone, &directories.all(), &given.descriptors(), |gate| stage.build(sources, gate))?;
+    let worker = criu.start(
+        STEP,
+        clone,
+        &directories.all(),
+        &given.descriptors(),
+        |gate| stage.build(sources, gate),
+        |program| stage::own_tmp(&[program, &directory]),
+    )?;
     equip(&worker, &configuration, &groups, wanted, &mut ledger)?;
     let worker = worker.ready(STEP)?;
     let options = options(request, &configuration, &manifest, &given, &directory, &directories, &worker)?;

@@ -1,6 +1,7 @@
 //! In criu's own mount namespace: root and mounts of the host are laid out where criu takes them from, each with the attributes
 //! that the configuration gives it. Nobody else sees them, and they go with criu.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,31 @@ use crate::sources::{Bind, Shape, Sources, shape};
 use crate::workload::each_process;
 
 const STEP: &str = "lay out the container's mounts";
+
+/// Where criu makes a directory for its mounts, under a name that it never tells.
+const PASSING: &str = "/tmp";
+
+/// Gives criu a `/tmp` of its own, which goes with it: what it makes there, a criu that is killed would leave behind. Of the
+/// host's it shows only those entries in which the `needed` paths lie.
+pub(super) fn own_tmp(needed: &[&Path]) -> Result<()> {
+    let below = needed.iter().filter_map(|path| path.strip_prefix(PASSING).ok()?.components().next());
+    let names: BTreeSet<_> = below.map(|name| name.as_os_str().to_owned()).collect();
+    let mut shown = Vec::new();
+    for name in names {
+        let path = Path::new(PASSING).join(&name);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&path, flags, Mode::empty()).or_fail(STEP, path.display())?;
+        shown.push((
+            name,
+            DetachedMount::clone_of(opened.as_fd(), Reach::Tree).or_fail(STEP, path.display())?,
+        ));
+    }
+    let place = rustix::fs::open(PASSING, directory_flags(), Mode::empty()).or_fail(STEP, PASSING)?;
+    let top = memory()?.attach(place.as_fd()).or_fail(STEP, PASSING)?;
+    shown.into_iter().try_for_each(|(name, mount)| {
+        attach(mount, &top, &name.to_string_lossy(), Shape::Directory).map(drop)
+    })
+}
 
 /// What is laid out.
 pub(super) struct Stage<'a> {
