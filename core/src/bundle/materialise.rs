@@ -197,10 +197,15 @@ fn finish(
             mount_points::make(layers.lowest(), &places, mount_points)?;
             layers.root(None)
         }
-        _ if layers.takes_mount_points() => layers.root(None),
+        // Root of a user namespace may make nothing in a root that is the host's.
+        _ if layers.takes_mount_points() && !has_user_namespace(plan) => layers.root(None),
         _ => with_places(&layers, &places, &bundle.join("provided")),
     };
     root.map(Some)
+}
+
+fn has_user_namespace(plan: &Plan) -> bool {
+    plan.namespaces.user.is_some() || plan.namespaces.joined.contains_key("user")
 }
 
 /// What lies on an earlier mount is not the image's to have.

@@ -241,6 +241,27 @@ fn attributes_of_a_hostile_layer_are_not_believed() {
     }
 }
 
+/// There the container's root may make nothing in a root that belongs to the host's, mount points neither.
+#[test]
+fn an_overlay_is_the_root_in_a_user_namespace() {
+    let host = Host::enter();
+    let layers = Layers::lay(&host);
+    fs::remove_dir(layers.base.path().join("proc")).unwrap();
+    fs::set_permissions(layers.base.path().join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let shared = open_directory(&host, "shared");
+    let map = "[{container: 0, host: 200000, size: 65536}]";
+    for upper in ["", ", upper: tmpfs"] {
+        let yaml = format!(
+            "rootfs: {{overlay: {{{}{upper}}}}}\nnamespaces: {{user: {{uidMap: {map}, gidMap: {map}}}}}",
+            layers.lower()
+        );
+        let script = "cat /etc/both; test -d /proc/self && ls -d /deep/er && echo x > /tmp/x && cat /tmp/x";
+        let call = host.shell(host.profile(DEV, &yaml), script);
+        let output = call.args(["--volume", &writable(&shared, "/deep/er")]).output().assert_success();
+        assert_eq!(output.text(), "top\n/deep/er\nx", "{upper}");
+    }
+}
+
 /// The image's own user is looked up in what lies uppermost.
 #[test]
 fn users_are_those_of_the_topmost_layer_that_names_any() {
