@@ -12,6 +12,7 @@ mod verbs;
 
 // The built-in backends: linked in, and reached only through the registry.
 use nucleus_native_namespace as _;
+use nucleus_oci_runtime as _;
 
 use std::process::ExitCode;
 

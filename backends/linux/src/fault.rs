@@ -8,8 +8,8 @@ use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::calls::{self, Call};
 
 /// Turns a result of the floor into one that says which step failed on what.
-pub(crate) trait OrFail<T> {
-    /// `step` is a verb phrase that can follow "cannot".
+pub trait OrFail<T> {
+    /// What fails is [`system`]'s error on `subject`; `step` is a verb phrase that can follow "cannot".
     fn or_fail(self, step: impl Into<Cow<'static, str>>, subject: impl Display) -> Result<T>;
 }
 
@@ -26,7 +26,7 @@ impl<T> OrFail<T> for rustix::io::Result<T> {
 }
 
 /// The error of a system call.
-pub(crate) fn system(step: impl Into<Cow<'static, str>>, error: &io::Error) -> Error {
+pub fn system(step: impl Into<Cow<'static, str>>, error: &io::Error) -> Error {
     if let Some(call) = calls::behind(error) {
         return lacks(step, call);
     }
@@ -45,14 +45,14 @@ pub(crate) fn lacks(step: impl Into<Cow<'static, str>>, call: Call) -> Error {
 }
 
 /// A value of `config.json` that makes no sense; `field` is its path of keys.
-pub(crate) fn invalid(field: impl Display, cause: impl Display) -> Error {
+pub fn invalid(field: impl Display, cause: impl Display) -> Error {
     Error::new(ErrorCode::ConfigInvalid, "use the container's configuration")
         .on(format!("config.json: {field}"))
         .because(cause)
 }
 
 /// A value of `config.json` that makes sense, but that this backend does not have.
-pub(crate) fn unsupported(field: impl Display, cause: impl Display) -> Error {
+pub fn unsupported(field: impl Display, cause: impl Display) -> Error {
     Error::new(ErrorCode::NotSupported, "enforce the container's configuration")
         .on(format!("config.json: {field}"))
         .because(cause)
@@ -60,7 +60,7 @@ pub(crate) fn unsupported(field: impl Display, cause: impl Display) -> Error {
 }
 
 /// The kernel's text with the error's name in place of its number: `Permission denied (EACCES)`.
-pub(crate) fn explain(error: &io::Error) -> String {
+pub fn explain(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error().and_then(name) {
         Some(name) => format!("{} ({name})", text.split(" (os error").next().unwrap_or(&text)),

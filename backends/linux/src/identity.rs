@@ -21,13 +21,13 @@ struct Stat {
 }
 
 /// The identity of a process that the caller knows to be alive.
-pub(crate) fn of(pid: Pid) -> io::Result<Process> {
+pub fn of(pid: Pid) -> io::Result<Process> {
     let stat = stat(pid)?;
     Ok(Process { pid: pid.as_raw_nonzero().get().cast_unsigned(), start_time: stat.start_time })
 }
 
 /// Opens the process if it has not ended; `None` if it has, or if its id belongs to another one now.
-pub(crate) fn open(process: Process) -> io::Result<Option<PidFd>> {
+pub fn open(process: Process) -> io::Result<Option<PidFd>> {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
     let opened = match PidFd::open(pid) {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
@@ -44,7 +44,7 @@ pub(crate) fn open(process: Process) -> io::Result<Option<PidFd>> {
 
 /// Whether a process has ended or is about to. The first process of a pid namespace takes its time: it waits for all others
 /// there, when its own namespaces are gone already.
-pub(crate) fn is_ending(process: Process) -> bool {
+pub fn is_ending(process: Process) -> bool {
     let stat = i32::try_from(process.pid).ok().and_then(Pid::from_raw).map(stat);
     !matches!(stat, Some(Ok(Stat { exiting: false, start_time, .. })) if start_time == process.start_time)
 }

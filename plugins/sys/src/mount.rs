@@ -141,6 +141,17 @@ impl DetachedMount {
         Ok(Self(rustix::mount::open_tree(directory, path, flags)?))
     }
 
+    /// A mount that is the caller's alone: a clone of what the descriptor shows, or, where it is a mount that hangs nowhere
+    /// already, that one (older kernels clone only from the caller's own mount namespace: EINVAL).
+    pub fn clone_or_take(descriptor: BorrowedFd<'_>, reach: Reach) -> io::Result<Self> {
+        match Self::clone_of(descriptor, reach) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) && hangs_nowhere(descriptor) => {
+                Ok(Self::from(descriptor.try_clone_to_owned()?))
+            }
+            result => result,
+        }
+    }
+
     /// Changes its attributes while nobody can see it.
     pub fn change(&self, wanted: Change<'_>, reach: Reach) -> io::Result<()> {
         change(self.0.as_fd(), wanted, reach)
@@ -165,6 +176,13 @@ impl From<OwnedFd> for DetachedMount {
     fn from(mount: OwnedFd) -> Self {
         Self(mount)
     }
+}
+
+/// Seen from nowhere, the root of a detached mount has the path `/`. What is attached must not be taken over:
+/// its attributes would change on the host.
+fn hangs_nowhere(descriptor: BorrowedFd<'_>) -> bool {
+    let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    std::fs::read_link(link).is_ok_and(|path| path == Path::new("/"))
 }
 
 /// A file system being configured (fsopen(2)).

@@ -17,6 +17,21 @@ use crate::syscall::check;
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
+/// `struct pidfd_info` as Linux 6.15 has it (linux/pidfd.h).
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    /// pid, tgid, ppid, and the real, effective, saved and file system ids.
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+/// `_IOWR(0xFF, 11, struct pidfd_info)` of 64 bytes.
+const PIDFD_GET_INFO: libc::c_ulong = 0xC040_FF0B;
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -87,6 +102,26 @@ impl PidFd {
         Ok(status.as_ref().and_then(exit_of))
     }
 
+    /// How the process ended, as the kernel still tells it to whoever holds a descriptor from before its end, once its parent
+    /// has reaped it (`PIDFD_GET_INFO`, `ioctl_pidfd(2)`): waits for that at most `patience`.
+    ///
+    /// Errors: ETIMEDOUT when nobody has reaped it by then; EINVAL or ENOTTY before Linux 6.15, which cannot tell.
+    pub fn exit_of_reaped(&self, patience: Duration) -> io::Result<Exit> {
+        let limit = Timespec::try_from(patience).map_err(|_| Errno::INVAL)?;
+        // POLLHUP, which needs not be asked for, comes with the reaping (pidfd_open(2)).
+        let reaped = retry_on_intr(|| poll(&mut [PollFd::new(&self.0, PollFlags::empty())], Some(&limit)))?;
+        if reaped == 0 {
+            return Err(Errno::TIMEDOUT.into());
+        }
+        let mut info = Info { mask: PIDFD_INFO_EXIT, ..Info::default() };
+        // SAFETY: the kernel writes at most the size that is part of the request's number.
+        check(unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) }.into())?;
+        if info.mask & PIDFD_INFO_EXIT == 0 {
+            return Err(Errno::INVAL.into());
+        }
+        Ok(exit_of_status(info.exit_code))
+    }
+
     /// Waits until the process is over, without reaping it, also when it is not a child of the caller.
     /// `None` waits for ever. Returns whether it is over.
     pub fn wait_over(&self, timeout: Option<Duration>) -> io::Result<bool> {
@@ -103,6 +138,14 @@ fn exit_of(status: &WaitIdStatus) -> Option<Exit> {
     }
     let signal = status.terminating_signal()?;
     Some(Exit::Signalled { signal, core_dumped: status.dumped() })
+}
+
+/// As wait(2) packs it.
+fn exit_of_status(status: i32) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        return Exit::Signalled { signal: libc::WTERMSIG(status), core_dumped: libc::WCOREDUMP(status) };
+    }
+    Exit::Exited { code: u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX) }
 }
 
 impl AsFd for PidFd {
@@ -164,6 +207,25 @@ mod tests {
         assert!(sleeper.wait_over(None).unwrap());
         assert_eq!(sleeper.wait().unwrap(), Exit::Signalled { signal: 15, core_dumped: false });
         assert_eq!(sleeper.send_signal(Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn an_end_that_another_has_reaped_is_told() {
+        for (script, expected) in [
+            ("exit 7", Exit::Exited { code: 7 }),
+            ("kill -9 $$", Exit::Signalled { signal: 9, core_dumped: false }),
+        ] {
+            let process = spawned(script);
+            let late = process.exit_of_reaped(Duration::from_millis(20)).unwrap_err();
+            assert_eq!(late.raw_os_error(), Some(libc::ETIMEDOUT));
+            process.wait().unwrap();
+            match process.exit_of_reaped(Duration::from_secs(5)) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTTY)) => {
+                    eprintln!("skipped: this kernel does not tell it: {error}");
+                }
+                told => assert_eq!(told.unwrap(), expected),
+            }
+        }
     }
 
     /// The id of a thread exists and is no process's: as with an id that is just being released, kernels disagree on how

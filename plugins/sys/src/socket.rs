@@ -95,6 +95,22 @@ pub fn send_descriptor(socket: BorrowedFd<'_>, name: &[u8], descriptor: Borrowed
     send(socket, name, &[descriptor])
 }
 
+/// Takes the first descriptor of the next message, whatever comes with it, from a socket of any type. `None` if none came.
+/// Waits for a message.
+pub fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    let mut name = [0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let parts = &mut [IoSliceMut::new(&mut name)];
+    retry_on_intr(|| recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC))?;
+    // What else came is closed when it is dropped.
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+        _ => None,
+    });
+    Ok(rights.flatten().collect::<Vec<_>>().into_iter().next())
+}
+
 fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
         return Err(Errno::INVAL.into());
@@ -137,6 +153,18 @@ mod tests {
             Received::Message(bytes, descriptors) => (bytes, descriptors),
             Received::Closed => panic!("closed"),
         }
+    }
+
+    #[test]
+    fn a_descriptor_comes_through_a_stream() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        send_descriptor(one.as_fd(), b"null", null.as_fd()).unwrap();
+        let identity = |file: BorrowedFd<'_>| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
+        let came = receive_descriptor(other.as_fd()).unwrap().unwrap();
+        assert_eq!(identity(came.as_fd()).unwrap(), identity(null.as_fd()).unwrap());
+        drop(one);
+        assert!(receive_descriptor(other.as_fd()).unwrap().is_none());
     }
 
     #[test]

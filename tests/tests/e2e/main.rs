@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, real kernels, real programs. One module per theme.
 
 mod attestation;
+mod backends;
 mod cgroups;
 mod context;
 mod crash;

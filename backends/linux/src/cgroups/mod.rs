@@ -154,6 +154,12 @@ pub(crate) enum KillBy {
     Cgroup,
 }
 
+/// The directories of a group in every hierarchy of the host.
+pub(crate) fn directories_everywhere(path: &Path) -> Result<Vec<PathBuf>> {
+    place::check(path)?;
+    Ok(directories(&place::everywhere(&Layout::of_host(), path)))
+}
+
 /// Finds out which groups the container needs. Changes nothing.
 pub(crate) fn groups(
     placement: Option<&CgroupPlacement>,

@@ -7,9 +7,9 @@ use nucleus_abi::{Error, Result};
 use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
 use rustix::fs::FileType;
 
+use super::Shape;
 use super::changes::{self, Peers};
 use super::id_mapped::IdMapper;
-use super::{Shape, clone};
 use crate::config::{IdSource, Mount, Source};
 use crate::fault::{OrFail, explain, invalid, system, unsupported};
 
@@ -44,7 +44,8 @@ impl<'a> Wanted<'a> {
         };
         self.refuse_useless_device(shown)?;
         self.refuse_false_proc(descriptor)?;
-        let clone = clone(descriptor, self.reach).or_fail(step, self.source.display())?;
+        let clone =
+            DetachedMount::clone_or_take(descriptor, self.reach).or_fail(step, self.source.display())?;
         self.map_ids(&clone, ids)?;
         for call in changes::calls(self.mount, shown, self.reach, self.peers) {
             clone.change(call.change(), call.reach).map_err(|error| self.cannot_change(&error))?;

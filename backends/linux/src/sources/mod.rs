@@ -86,8 +86,8 @@ fn root(
 ) -> Result<DetachedMount> {
     let path = request.bundle.join(&wanted.path);
     let mount = match request.rootfs {
-        Some(index) => clone(descriptors.get(index)?, Reach::Tree),
-        None => clone(open_path(&path)?.as_fd(), Reach::Tree),
+        Some(index) => DetachedMount::clone_or_take(descriptors.get(index)?, Reach::Tree),
+        None => DetachedMount::clone_or_take(open_path(&path)?.as_fd(), Reach::Tree),
     };
     let mount = mount.or_fail("clone the root file system", path.display())?;
     if shape(mount.as_fd())? == Shape::File {
@@ -122,23 +122,4 @@ pub(crate) fn shape(file: BorrowedFd<'_>) -> Result<Shape> {
         FileType::Directory => Ok(Shape::Directory),
         _ => Ok(Shape::File),
     }
-}
-
-/// A mount that is the container's alone: a clone of what the descriptor shows, or, where it is a mount that hangs
-/// nowhere already, that one (older kernels clone only from the caller's own mount namespace: EINVAL).
-fn clone(descriptor: BorrowedFd<'_>, reach: Reach) -> std::io::Result<DetachedMount> {
-    match DetachedMount::clone_of(descriptor, reach) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && hangs_nowhere(descriptor) => {
-            Ok(DetachedMount::from(descriptor.try_clone_to_owned()?))
-        }
-        result => result,
-    }
-}
-
-/// Seen from nowhere, the root of a detached mount has the path `/`. What is attached must not be taken over:
-/// its attributes would change on the host.
-fn hangs_nowhere(descriptor: BorrowedFd<'_>) -> bool {
-    use std::os::fd::AsRawFd;
-    let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
-    std::fs::read_link(link).is_ok_and(|path| path == Path::new("/"))
 }

@@ -1,0 +1,94 @@
+//! `delete` and `undo`: the runtime forgets the container, and nothing of ours is left.
+
+use std::fs;
+use std::io;
+
+use nucleus_abi::{ContainerId, ContainerRequest, Done, Error, ErrorCode, Process, Result, UndoRequest};
+use nucleus_linux::fault::OrFail;
+use nucleus_linux::identity;
+use nucleus_sys::Pid;
+use nucleus_sys::pidfd::PidFd;
+
+use crate::call::{Call, kill_session};
+use crate::place::Place;
+use crate::record::Record;
+
+/// [`nucleus_abi::Backend::delete`].
+///
+/// # Errors
+/// `teardown`, with everything that could not be removed.
+pub fn delete(request: &ContainerRequest) -> Result<Done> {
+    let place = Place::of(&request.directory);
+    let failures: Vec<Error> =
+        [forget(&place, &request.id), remove(&place)].into_iter().filter_map(Result::err).collect();
+    if failures.is_empty() {
+        return Ok(Done::default());
+    }
+    Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures))
+}
+
+/// [`nucleus_abi::Backend::undo`]: what the ledger of the runtime's container says is that there may be one.
+///
+/// # Errors
+/// `teardown`.
+pub fn undo(request: &UndoRequest) -> Result<Done> {
+    let place = Place::of(&request.directory);
+    forget(&place, &request.id).and_then(|()| remove(&place)).map(|()| Done::default())
+}
+
+/// Makes the runtime forget it. Nothing is left to do where the runtime's own directory is empty.
+fn forget(place: &Place, id: &ContainerId) -> Result<()> {
+    let Some(record) = Record::read(place)? else { return Ok(()) };
+    // Left alone, a `create` that is under way would come after our `delete`.
+    end_stager(record.stager, id)?;
+    let first =
+        record.process.map(identity::open).transpose().or_fail("look at the first process", id)?.flatten();
+    let deleted = if knows(place, id) {
+        let call = Call::new(&record.runtime, place, "delete").words(["--force", id.as_str()]);
+        call.run(id.as_str()).map(drop)
+    } else {
+        Ok(())
+    };
+    reap(record.process, first.as_ref());
+    match deleted {
+        Err(_) if !knows(place, id) => Ok(()),
+        result => result,
+    }
+}
+
+/// Every runtime keeps a directory of the container's name below its root.
+fn knows(place: &Place, id: &ContainerId) -> bool {
+    place.state().join(id.as_str()).exists()
+}
+
+fn end_stager(stager: Process, id: &ContainerId) -> Result<()> {
+    let pid = i32::try_from(stager.pid).ok().and_then(Pid::from_raw);
+    match identity::open(stager).or_fail("look at the staging process", id)?.zip(pid) {
+        Some((process, pid)) => {
+            kill_session(&process, pid)?;
+            let _ = process.try_wait();
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Takes the status of one that is our child and that nobody waited for.
+fn reap(process: Option<Process>, opened: Option<&PidFd>) {
+    if let Some(opened) = opened {
+        let _ = opened.wait_over(Some(std::time::Duration::from_secs(1)));
+        let _ = opened.try_wait();
+    } else if let Some(pid) = process.and_then(|it| Pid::from_raw(i32::try_from(it.pid).ok()?)) {
+        // A zombie of ours keeps its id; of others it is not ours to wait for.
+        let _ = PidFd::open(pid).and_then(|zombie| zombie.try_wait());
+    }
+}
+
+fn remove(place: &Place) -> Result<()> {
+    match fs::remove_dir_all(place.path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).or_fail("remove the engine's directory", place.path().display())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,42 @@
+//! A runtime, and what every call of it needs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A runtime's program and the ways in which it differs from others. It is remembered with the container: every verb calls
+/// the same one in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// Its name and version, for messages: `crun 1.8.1`.
+    pub name: String,
+    /// The program's absolute path. Whoever names it has checked that nobody else can write there.
+    pub program: PathBuf,
+    /// Arguments before each verb.
+    pub arguments: Vec<String>,
+    /// How long a call may take, in seconds, before it and all that it started is killed.
+    pub patience: u64,
+    /// Mounts that it must not see, since it would refuse this host because of them.
+    pub hidden: Vec<PathBuf>,
+    /// What it does with the root file system's mount.
+    pub root: RootMount,
+}
+
+/// What a runtime does with the attributes of the mount that is to be the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootMount {
+    /// It keeps them, unless it is asked for a read-only root: that remounts, and forgets `nodev` (runc 1.1). So the engine
+    /// makes the mount read-only, and does not ask.
+    Kept,
+    /// It remounts the root in any case, and forgets them (crun 1.8), or that is not known. So it must be asked; and devices
+    /// of the image are out of reach by the rules of the device cgroup alone.
+    Remounted,
+}
+
+impl Runtime {
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
+}

@@ -1,0 +1,197 @@
+//! `sandbox`: stages what the container takes from the host. The runtime itself is called by `create`.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use nucleus_abi::{
+    CgroupManager, DescriptorIndex, Descriptors, Effect, Keyring, Ledger, Process, Reply, Result,
+    SandboxReply, SandboxRequest,
+};
+use nucleus_linux::fault::OrFail;
+use nucleus_linux::{groups, identity};
+use nucleus_sys::clone::{self, Child, Clone3};
+use nucleus_sys::namespace::NamespaceSet;
+use nucleus_sys::process;
+use nucleus_sys::signal::Signal;
+
+use crate::call::{Command, Handles, null};
+use crate::config::{Places, Rewritten, rewrite};
+use crate::console;
+use crate::gate;
+use crate::place::Place;
+use crate::record::Record;
+use crate::runtime::Runtime;
+use crate::stager::{self, Stager};
+use crate::staging;
+
+/// [`nucleus_abi::Backend::sandbox`]. The process that it returns is not the container's: there is none before `create`.
+///
+/// # Errors
+/// `config-invalid` and `not-supported`, naming the field; what the host refuses.
+pub fn sandbox(
+    runtime: &Runtime,
+    request: &SandboxRequest,
+    descriptors: Descriptors<'_>,
+) -> Result<Reply<SandboxReply>> {
+    let place = Place::of(&request.directory);
+    let stage = place.stage();
+    let rewritten = rewrite(
+        request.config.get(),
+        Places { stage: &stage, cgroup: cgroupfs_path(request), root: runtime.root },
+    )?;
+    let cgroups = cgroups(request)?;
+    make(&place, &rewritten)?;
+    let mounts = staging::prepare(&rewritten, &stage, request, descriptors)?;
+    let mut ledger = ledger(request, descriptors)?;
+    if !cgroups.is_empty() {
+        let effect = Effect::Cgroup { directories: cgroups.clone() };
+        ledger.record(&effect).or_fail("write the ledger", "the container's cgroups")?;
+    }
+    // The container's first process loses its parent when `create` is done, and only its next one learns how it ended.
+    process::become_subreaper().or_fail("become the container's parent", &request.id)?;
+    let streams = Streams::open(request, &rewritten, &place, descriptors)?;
+    let creation = streams.creation(runtime, request, &place, &rewritten)?;
+    let gates = gate::Ends::make(request.id.as_str())?;
+    let stager = Stager {
+        staged: mounts,
+        hidden: &runtime.hidden,
+        command: &creation,
+        handles: streams.handles(),
+        ledger: self::ledger(request, descriptors)?,
+        undo: Effect::Plugin { document: serde_json::Value::Object(serde_json::Map::new()) },
+        extra: request.extra.len(),
+    };
+    let child = spawn(stager, &gates)?;
+    let gate = gates.outer_only();
+    let process = identity::of(child.pid).or_fail("read a process's start time", "the staging process");
+    let recorded = process.and_then(|process| {
+        ledger.record(&Effect::Process(process)).or_fail("write the ledger", &request.id)?;
+        record(runtime, process, &rewritten, cgroups).write(&place)?;
+        Ok(process)
+    });
+    match recorded {
+        Ok(process) => {
+            Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![gate.into()] })
+        }
+        Err(error) => {
+            let _ = child.pidfd.send_signal(Signal::KILL);
+            let _ = child.pidfd.wait();
+            Err(error)
+        }
+    }
+}
+
+fn record(runtime: &Runtime, stager: Process, rewritten: &Rewritten, cgroups: Vec<PathBuf>) -> Record {
+    Record {
+        cgroups,
+        program: rewritten.program.clone(),
+        terminal: rewritten.terminal,
+        ..Record::new(runtime.clone(), stager)
+    }
+}
+
+/// With systemd the document's own words name slice and scope.
+fn cgroupfs_path(request: &SandboxRequest) -> Option<&std::path::Path> {
+    let placement = request.cgroup.as_ref()?;
+    (placement.manager == CgroupManager::Cgroupfs).then_some(&placement.path)
+}
+
+/// An OCI runtime makes a group in every hierarchy, whether it is needed or not.
+fn cgroups(request: &SandboxRequest) -> Result<Vec<PathBuf>> {
+    request.cgroup.as_ref().map_or(Ok(Vec::new()), |placement| groups::everywhere(&placement.path))
+}
+
+fn make(place: &Place, rewritten: &Rewritten) -> Result<()> {
+    let path = place.path();
+    DirBuilder::new().mode(0o700).create(path).or_fail("make the engine's directory", path.display())?;
+    let text = serde_json::to_vec(&rewritten.config).map_err(std::io::Error::from);
+    text.and_then(|text| fs::write(place.config(), text))
+        .or_fail("write the runtime's config.json", place.config().display())
+}
+
+fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledger> {
+    let ledger = descriptors.get(request.ledger)?.try_clone_to_owned();
+    Ok(Ledger::new(File::from(ledger.or_fail("duplicate the ledger", &request.id)?)))
+}
+
+fn spawn(stager: Stager<'_>, gates: &gate::Ends) -> Result<Child> {
+    let namespaces = NamespaceSet::MOUNT;
+    clone::spawn(Clone3 { namespaces, ..Clone3::default() }, move || stager::run(stager, gates.inner_only()))
+        .or_fail("start the staging process", "a mount namespace")
+}
+
+/// What `create` and the container hold.
+struct Streams<'a> {
+    standard: [BorrowedFd<'a>; 3],
+    extra: Vec<BorrowedFd<'a>>,
+    /// With a terminal: an empty input and output, and a file for the runtime's complaints.
+    instead: Option<(OwnedFd, File)>,
+    /// With a terminal: the directory of the socket that it goes through.
+    directory: Option<OwnedFd>,
+}
+
+impl<'a> Streams<'a> {
+    fn open(
+        request: &SandboxRequest,
+        rewritten: &Rewritten,
+        place: &Place,
+        descriptors: Descriptors<'a>,
+    ) -> Result<Self> {
+        let get = |index: &DescriptorIndex| descriptors.get(*index);
+        let [input, output, error] = &request.stdio;
+        let stderr = || File::create(place.stderr()).or_fail("make a file", place.stderr().display());
+        Ok(Self {
+            standard: [get(input)?, get(output)?, get(error)?],
+            extra: request.extra.iter().map(get).collect::<Result<_>>()?,
+            instead: if rewritten.terminal { Some((null()?, stderr()?)) } else { None },
+            directory: rewritten
+                .terminal
+                .then(|| console::directory(place))
+                .transpose()?
+                .map(|directory| {
+                    process::out_of_the_way(directory.as_fd(), request.extra.len())
+                        .or_fail("make room for the workload's descriptors", request.extra.len())
+                })
+                .transpose()?,
+        })
+    }
+
+    fn handles(&self) -> Handles<'_> {
+        let standard = match &self.instead {
+            Some((null, stderr)) => [null.as_fd(), null.as_fd(), stderr.as_fd()],
+            None => self.standard,
+        };
+        let kept = self.directory.iter().map(AsFd::as_fd).collect();
+        Handles { standard, extra: self.extra.clone(), kept }
+    }
+
+    /// `create --bundle … --pid-file … ID`.
+    fn creation(
+        &self,
+        runtime: &Runtime,
+        request: &SandboxRequest,
+        place: &Place,
+        rewritten: &Rewritten,
+    ) -> Result<Command> {
+        let mut words: Vec<OsString> =
+            vec!["--bundle".into(), place.path().into(), "--pid-file".into(), place.pid_file().into()];
+        if let Some(directory) = &self.directory {
+            words.extend(["--console-socket".into(), console::path_in(directory, console::OF_CREATE).into()]);
+        }
+        if !self.extra.is_empty() {
+            words.extend(["--preserve-fds".into(), self.extra.len().to_string().into()]);
+        }
+        if request.beyond.keyring == Keyring::Callers {
+            words.push("--no-new-keyring".into());
+        }
+        words.push(request.id.as_str().into());
+        debug_assert_eq!(rewritten.terminal, self.directory.is_some());
+        let by_systemd = request.cgroup.as_ref().is_some_and(|it| it.manager != CgroupManager::Cgroupfs);
+        let mut runtime = runtime.clone();
+        runtime.arguments.extend(by_systemd.then(|| "--systemd-cgroup".to_owned()));
+        Command::of(&runtime, place, &place.log(), "create", &words)
+    }
+}

@@ -1,0 +1,108 @@
+//! What the container takes from the host, made into mounts that hang nowhere, by whoever may see it; and their places.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nucleus_abi::{Descriptors, Result, SandboxRequest};
+use nucleus_linux::fault::{OrFail, invalid, unsupported};
+use nucleus_sys::id_map::user_namespace;
+use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Propagation, Reach};
+use nucleus_sys::{Mode, OFlags};
+use rustix::fs::FileType;
+
+use crate::config::{Bind, Rewritten, Root, bind_on, root_on};
+
+/// A mount and its place on the stage, which exists on disk and is empty.
+pub(crate) struct Staged {
+    mount: DetachedMount,
+    place: PathBuf,
+}
+
+/// Opens and clones all of it, and makes the places.
+pub(crate) fn prepare(
+    rewritten: &Rewritten,
+    stage: &Path,
+    request: &SandboxRequest,
+    descriptors: Descriptors<'_>,
+) -> Result<Vec<Staged>> {
+    fs::create_dir(stage).or_fail("make the stage", stage.display())?;
+    let root = staged(self::root(&rewritten.root, request, descriptors)?, root_on(stage))?;
+    let binds = rewritten.binds.iter().map(|bind| {
+        let mount = match request.mount_sources.get(&bind.index) {
+            Some(index) => self::bind(bind, descriptors.get(*index)?)?,
+            None => self::bind(bind, open_path(&request.bundle.join(&bind.source))?.as_fd())?,
+        };
+        staged(mount, bind_on(stage, bind.index))
+    });
+    std::iter::once(Ok(root)).chain(binds).collect()
+}
+
+/// Attaches all of it in this process's mount namespace, which must be its own.
+pub(crate) fn attach(staged: Vec<Staged>) -> Result<()> {
+    for Staged { mount, place } in staged {
+        let target = open_path(&place)?;
+        mount.attach(target.as_fd()).or_fail("attach a mount on the stage", place.display())?;
+    }
+    Ok(())
+}
+
+fn staged(mount: DetachedMount, place: PathBuf) -> Result<Staged> {
+    let stat = rustix::fs::fstat(mount.as_fd()).or_fail("look at a mount", place.display())?;
+    let made: io::Result<()> = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => fs::create_dir(&place),
+        _ => fs::File::create_new(&place).map(drop),
+    };
+    made.or_fail("make a place on the stage", place.display())?;
+    Ok(Staged { mount, place })
+}
+
+fn root(root: &Root, request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<DetachedMount> {
+    let path = request.bundle.join(&root.path);
+    let step = "clone the root file system";
+    let mount = match request.rootfs {
+        Some(index) => DetachedMount::clone_or_take(descriptors.get(index)?, Reach::Tree),
+        None => DetachedMount::clone_or_take(open_path(&path)?.as_fd(), Reach::Tree),
+    };
+    let mount = mount.or_fail(step, path.display())?;
+    let stat = rustix::fs::fstat(mount.as_fd()).or_fail(step, path.display())?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(invalid("root.path", format!("{} is not a directory", path.display())));
+    }
+    let tree = Change {
+        set: MountAttrFlags::MOUNT_ATTR_NODEV,
+        propagation: Some(Propagation::Slave),
+        ..Change::default()
+    };
+    mount.change(tree, Reach::Tree).or_fail("make the root file system `nodev`", path.display())?;
+    if !root.own.is_empty() {
+        let own = Change { set: root.own, ..Change::default() };
+        mount.change(own, Reach::Mount).or_fail("make the root file system read-only", path.display())?;
+    }
+    Ok(mount)
+}
+
+fn bind(bind: &Bind, source: BorrowedFd<'_>) -> Result<DetachedMount> {
+    let name = bind.source.display();
+    let mount = DetachedMount::clone_or_take(source, bind.reach).or_fail("clone a mount's source", &name)?;
+    if let Some((ids, reach)) = &bind.ids {
+        let namespace = user_namespace(&ids.users, &ids.groups)
+            .or_fail("make the user namespace of an id-mapped mount", &name)?;
+        let change = Change { id_mapped: Some(namespace.as_fd()), ..Change::default() };
+        mount.change(change, *reach).map_err(|error| {
+            unsupported(
+                format!("mounts[{}].options: idmap", bind.index),
+                format!("the ids of {name} cannot be mapped: {}", nucleus_linux::fault::explain(&error)),
+            )
+        })?;
+    }
+    let change = Change { set: bind.tree, propagation: bind.propagation, ..Change::default() };
+    mount.change(change, bind.reach).or_fail("set a mount's attributes", name)?;
+    Ok(mount)
+}
+
+fn open_path(path: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .or_fail("open a mount's source", path.display())
+}

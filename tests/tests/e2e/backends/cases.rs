@@ -1,0 +1,341 @@
+//! The cases of the table.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use nucleus_tests::pty::Terminal;
+use nucleus_tests::rootfs::Rootfs;
+use nucleus_tests::{Bundle, Nucleus};
+use rustix::process::Signal;
+
+use super::{Backend, Subject};
+use crate::{open_directory, writable};
+
+pub(super) fn exit_codes(subject: &Subject) {
+    for code in [0, 1, 7, 124, 200, 255] {
+        let output = subject.shell("", &format!("exit {code}")).output().assert_code(code);
+        assert_eq!(output.stderr, "", "nobody has anything to say about it");
+    }
+}
+
+pub(super) fn missing_programs(subject: &Subject) {
+    for program in ["/no/such/program", "no-such-program"] {
+        let output = subject.run(&[program]).output().assert_code(127);
+        assert!(output.stderr.contains(program), "{output}");
+    }
+    subject.run(&["/usr"]).output().assert_code(126);
+}
+
+/// A file that may be executed and is no program.
+pub(super) fn run_no_program(subject: &Subject) -> Nucleus {
+    let files = open_directory(&subject.host, "files");
+    fs::write(files.join("plain"), "no program").unwrap();
+    fs::set_permissions(files.join("plain"), fs::Permissions::from_mode(0o755)).unwrap();
+    let volume = format!("{{source: {}, target: /files, exec: true}}", files.display());
+    let profile = subject.profile(&format!("mounts: {{volumes: [{volume}]}}"));
+    subject.host.run(profile, &["/files/plain"])
+}
+
+pub(super) fn no_program(subject: &Subject) {
+    run_no_program(subject).output().assert_code(126);
+}
+
+pub(super) fn environment(subject: &Subject) {
+    let text = subject.prints("workload: {env: {ONE: 'a b', TWO: ''}}", "env | sort");
+    let names: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            !line.starts_with("PWD=")
+                && !line.starts_with("_=")
+                && !line.starts_with("SHLVL=")
+                && !line.starts_with("OLDPWD=")
+        })
+        .collect();
+    let expected = [
+        "HOME=/root",
+        "LANG=C.UTF-8",
+        "ONE=a b",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "TWO=",
+    ];
+    assert_eq!(names, expected);
+}
+
+pub(super) fn user(subject: &Subject) {
+    let yaml = "workload: {user: '10001:10002', additionalGroups: [7, 8]}";
+    assert_eq!(subject.prints(yaml, "id -u; id -g; id -G"), "10001\n10002\n10002 7 8");
+}
+
+pub(super) fn working_directory(subject: &Subject) {
+    assert_eq!(subject.prints("workload: {cwd: /usr/share}", "pwd"), "/usr/share");
+}
+
+pub(super) fn names(subject: &Subject) {
+    let yaml = "workload: {hostname: web, domainname: example}";
+    assert_eq!(subject.prints(yaml, "hostname; cat /proc/sys/kernel/domainname"), "web\nexample");
+}
+
+pub(super) fn umask_and_rlimits(subject: &Subject) {
+    let yaml = "workload: {umask: '0027', rlimits: {nofile: 321}}";
+    assert_eq!(subject.prints(yaml, "umask; ulimit -n"), "0027\n321");
+}
+
+pub(super) fn read_only_root(subject: &Subject) {
+    let script = "touch /x 2>/dev/null; test -e /x || echo read-only; touch /tmp/x && echo but /tmp";
+    assert_eq!(subject.prints("", script), "read-only\nbut /tmp");
+}
+
+/// The device is the one that the host's root is on: nobody inside may read it, whatever the image says.
+pub(super) fn device_in_the_image(subject: &Subject) {
+    let image = Rootfs::busybox(subject.host.path("image"));
+    let device = fs::metadata("/").unwrap().dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let node = image.path().join("disk");
+    let numbers = [major.to_string(), minor.to_string()];
+    assert!(Command::new("mknod").arg(&node).arg("b").args(numbers).status().unwrap().success());
+    for readonly in [true, false] {
+        let yaml = format!("rootfs: {{path: {}, readonly: {readonly}}}", image.path().display());
+        let script = "test -b /disk && echo there; head -c 1 /disk >/dev/null 2>&1 || echo refused";
+        assert_eq!(subject.prints(&yaml, script), "there\nrefused", "readonly: {readonly}");
+    }
+}
+
+pub(super) fn volumes(subject: &Subject) {
+    let (one, other) = (open_directory(&subject.host, "one"), open_directory(&subject.host, "other"));
+    fs::write(one.join("file"), "content").unwrap();
+    let script = "cat /one/file; touch /one/x 2>/dev/null || echo read-only; echo new > /other/new";
+    let call = subject.shell("", script);
+    let call = call.args(["--volume", &format!("{}:/one:ro", one.display())]);
+    let output = call.args(["--volume", &writable(&other, "/other")]).output().assert_success();
+    assert_eq!(output.text(), "contentread-only");
+    assert_eq!(fs::read_to_string(other.join("new")).unwrap(), "new\n");
+}
+
+pub(super) fn submount(subject: &Subject) {
+    let outer = open_directory(&subject.host, "outer");
+    let inner = open_directory(&subject.host, "outer/inner");
+    assert!(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&inner).status().unwrap().success());
+    let script = "touch /outer/inner/x 2>/dev/null || echo read-only";
+    let call = subject.shell("", script).args(["--volume", &format!("{}:/outer:ro", outer.display())]);
+    let output = call.output();
+    assert!(Command::new("umount").arg(&inner).status().unwrap().success());
+    assert_eq!(output.assert_success().text(), "read-only");
+}
+
+pub(super) fn id_mapped_volume(subject: &Subject) {
+    let files = open_directory(&subject.host, "files");
+    std::os::unix::fs::chown(&files, Some(0), Some(0)).unwrap();
+    let maps =
+        "{uidMap: [{container: 0, host: 4000, size: 10}], gidMap: [{container: 0, host: 5000, size: 10}]}";
+    let volume = format!("{{source: {}, target: /files, idmap: {maps}}}", files.display());
+    let text = subject.prints(&format!("mounts: {{volumes: [{volume}]}}"), "stat -c %u:%g /files");
+    assert_eq!(text, "4000:5000");
+}
+
+/// A link in place of a checked source, made while the container is being made, leads nowhere: the source was opened once.
+pub(super) fn exchanged_volume(subject: &Subject) {
+    let files = open_directory(&subject.host, "files");
+    let path = subject.host.path("volume");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("mine"), "mine").unwrap();
+    let call = subject.shell("", "while ! test -e /files/go; do sleep 0.02; done; cat /volume/mine");
+    let call = call.args(["--volume", &writable(&files, "/files")]);
+    let running = call.args(["--volume", &writable(&path, "/volume")]).spawn();
+    let stated = || fs::read_dir(subject.host.root()).is_ok_and(|mut entries| entries.next().is_some());
+    subject.host.wait_until("the container is being made", stated);
+    fs::rename(&path, subject.host.path("away")).unwrap();
+    symlink("/etc", &path).unwrap();
+    fs::write(files.join("go"), "").unwrap();
+    let output = running.wait();
+    // Either it came before the source was opened, and is refused, or it changes nothing.
+    assert!(output.code() == Some(125) || output.text() == "mine", "{output}");
+}
+
+pub(super) fn tmpfs(subject: &Subject) {
+    let yaml = "mounts: {tmpfs: [{target: /small, size: 1M}]}";
+    let script = "head -c 4000000 /dev/zero > /small/file 2>/dev/null || echo full; stat -c %a /small";
+    assert_eq!(subject.prints(yaml, script), "full\n1777");
+}
+
+pub(super) fn rights(subject: &Subject) {
+    let script = "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t' ' '";
+    let yaml = "security: {landlock: off, capabilities: [CHOWN]}";
+    let profile = subject.host.profile(crate::DEV, &format!("{}\n{yaml}", subject.backend.yaml()));
+    let output = subject.host.shell(profile, script).output().assert_success();
+    assert_eq!(output.text(), "CapEff: 0000000000000001\nNoNewPrivs: 1\nSeccomp: 2");
+}
+
+pub(super) fn kernel_files(subject: &Subject) {
+    let script = "echo x 2>/dev/null > /proc/sysrq-trigger || echo refused; ls -A /sys/firmware | wc -l";
+    assert_eq!(subject.prints("", script), "refused\n0");
+}
+
+pub(super) fn memory_limit(subject: &Subject) {
+    let script = "import os\ntry:\n  b = bytearray(200 << 20)\n  print('had it')\nexcept MemoryError: pass";
+    let limited = |limit: &str| subject.run(&["python3", "-c", script]).args(["--memory", limit]).output();
+    assert_eq!(limited("400M").assert_success().text(), "had it");
+    limited("64M").assert_code(137);
+}
+
+pub(super) fn pids_limit(subject: &Subject) {
+    let script = "import os\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0: os.pause() if hasattr(os, 'pause') else __import__('time').sleep(60)\n    n += 1\nexcept OSError: pass\nprint(n < 20)";
+    let output = subject.run(&["python3", "-c", script]).args(["--pids", "20"]).output().assert_success();
+    assert_eq!(output.text(), "True");
+}
+
+pub(super) fn network(subject: &Subject) {
+    let script = "ls /sys/class/net; cat /sys/class/net/lo/operstate; grep -c . /proc/net/route";
+    assert_eq!(subject.prints("", script), "lo\nunknown\n1");
+}
+
+pub(super) fn signals(subject: &Subject) {
+    let files = open_directory(&subject.host, "files");
+    let script = "trap 'echo caught; exit 9' USR1; : > /files/ready; while :; do sleep 0.02; done";
+    let call = subject.shell("", script).args(["--volume", &writable(&files, "/files")]);
+    let mut running = call.spawn();
+    running.wait_for_file(&files.join("ready"));
+    running.signal(Signal::USR1);
+    let output = running.wait().assert_code(9);
+    assert_eq!(output.text(), "caught");
+}
+
+/// The first process of a pid namespace does not die of its own signals: another must send them.
+pub(super) fn death_by_signal(subject: &Subject) {
+    let files = open_directory(&subject.host, "files");
+    for (signal, code) in [(Signal::TERM, 143), (Signal::KILL, 137)] {
+        let id = subject.host.fresh_id();
+        let script = "trap - TERM; : > /files/ready; exec sleep 60";
+        // No signal without a handler reaches the first process from inside; from outside SIGKILL does.
+        let script = if signal == Signal::TERM {
+            "trap 'trap - TERM; exit 143' TERM; : > /files/ready; while :; do sleep 0.02; done"
+        } else {
+            script
+        };
+        let call = subject.host.nucleus("run").profile(subject.profile("")).args(["--id", &id, "--no-tty"]);
+        let call = call.args(["--volume", &writable(&files, "/files")]).command(["/bin/sh", "-c", script]);
+        let mut running = call.spawn();
+        running.wait_for_file(&files.join("ready"));
+        fs::remove_file(files.join("ready")).unwrap();
+        let number = signal.as_raw().to_string();
+        subject.host.nucleus("kill").args([&id, &number]).output().assert_success();
+        running.wait().assert_code(code);
+    }
+}
+
+pub(super) fn terminal(subject: &Subject) {
+    let call = subject.host.nucleus("run").profile(subject.profile(""));
+    let call = call.args(["--id", &subject.host.fresh_id(), "-t"]);
+    let script = "trap 'stty size; exit 4' WINCH; tty; test -t 1 && echo ready; while :; do sleep 0.02; done";
+    let call = call.command(["/bin/sh", "-c", script]);
+    let mut terminal = Terminal::start(&call.words(), 31, 97);
+    terminal.expect("/dev/pts/0");
+    terminal.expect("ready");
+    terminal.resize(50, 132);
+    terminal.expect("50 132");
+    let (status, text) = terminal.wait();
+    assert_eq!(status.code(), Some(4), "{text}");
+}
+
+/// A container that runs until it is killed, and its id.
+fn sleeping(subject: &Subject, more: &str) -> (String, nucleus_tests::Running) {
+    let files = open_directory(&subject.host, "files");
+    let id = subject.host.fresh_id();
+    let call = subject.host.nucleus("run").profile(subject.profile(more)).args(["--id", &id, "--no-tty"]);
+    let call = call.args(["--volume", &writable(&files, "/files")]);
+    let mut running = call.command(["/bin/sh", "-c", ": > /files/ready; exec sleep 60"]).spawn();
+    running.wait_for_file(&files.join("ready"));
+    (id, running)
+}
+
+fn end(subject: &Subject, id: &str, running: nucleus_tests::Running) {
+    subject.host.nucleus("kill").args([id, "KILL"]).output().assert_success();
+    running.wait().assert_code(137);
+}
+
+pub(super) fn exec(subject: &Subject) {
+    let (id, running) = sleeping(subject, "workload: {user: '10001:10001'}");
+    let exec = |words: &[&str]| subject.host.nucleus("exec").arg(&id).args(words);
+    let output =
+        exec(&["/bin/sh", "-c", "id -u; grep Seccomp: /proc/self/status; hostname; exit 3"]).output();
+    let output = output.assert_code(3);
+    assert_eq!(output.text(), "10001\nSeccomp:\t2\ndev");
+    assert_eq!(exec(&["cat"]).stdin("through").output().assert_success().text(), "through");
+    exec(&["/no/such"]).output().assert_code(127);
+    exec(&["/bin/sh", "-c", "kill -9 $$"]).output().assert_code(137);
+    end(subject, &id, running);
+}
+
+pub(super) fn exec_on_a_terminal(subject: &Subject) {
+    let (id, running) = sleeping(subject, "");
+    let call = subject.host.nucleus("exec").args(["-t", &id, "/bin/sh", "-c", "stty size; exit 6"]);
+    let (status, text) = Terminal::start(&call.words(), 31, 97).wait();
+    assert_eq!(status.code(), Some(6), "{text}");
+    assert!(text.contains("31 97"), "{text}");
+    end(subject, &id, running);
+}
+
+pub(super) fn operations(subject: &Subject) {
+    let host = &subject.host;
+    let (id, running) = sleeping(subject, "resources: {memory: 512M, pids: 64}");
+    let status = || host.nucleus("state").arg(&id).output().assert_success().json()["status"].clone();
+    host.nucleus("pause").arg(&id).output().assert_success();
+    assert_eq!(status(), "paused");
+    host.nucleus("exec").args([&id, "true"]).output().assert_code(125);
+    host.nucleus("resume").arg(&id).output().assert_success();
+    assert_eq!(status(), "running");
+    host.nucleus("update").args(["--memory", "300M", &id]).output().assert_success();
+    let used = host.nucleus("events").args(["--stats", &id]).output().assert_success().json();
+    assert_eq!(used["data"]["memory"]["usage"]["limit"], 300 << 20, "{used}");
+    assert!(used["data"]["pids"]["current"].as_u64().unwrap() >= 1, "{used}");
+    let processes = host.nucleus("ps").args(["--format", "json", &id]).output().assert_success().json();
+    assert_eq!(processes.as_array().unwrap().len(), 1, "{processes}");
+    end(subject, &id, running);
+}
+
+pub(super) fn streams(subject: &Subject) {
+    let output = subject.shell("", "echo out; echo err >&2").output().assert_code(0);
+    assert_eq!((output.text(), output.stderr.trim()), ("out", "err"));
+}
+
+pub(super) fn input_ends(subject: &Subject) {
+    let mut running = subject.run(&["cat"]).stdin_open().spawn();
+    drop(running.stdin());
+    assert_eq!(running.wait().assert_success().text(), "");
+}
+
+pub(super) fn ten_megabytes(subject: &Subject) {
+    let bytes: Vec<u8> = (0..10_000_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
+    let output = subject.run(&["cat"]).stdin(bytes.clone()).output().assert_success();
+    assert!(output.stdout == bytes, "{} bytes came back, and not the same", output.stdout.len());
+}
+
+/// `create`, `start`, `state` and `delete`, as an engine calls them, under the profile's backend.
+pub(super) fn made_for_an_engine(subject: &Subject) {
+    let host = &subject.host;
+    let bundle = Bundle::new(host, "bundle", &["sleep", "60"]).write();
+    let id = host.fresh_id();
+    let profile = subject.profile("");
+    let status = || host.nucleus("state").arg(&id).output().assert_success().json()["status"].clone();
+    let create =
+        host.nucleus("create").profile(&profile).arg("--bundle").arg(bundle.path()).arg(&id).detached();
+    create.output().assert_success();
+    assert_eq!(status(), "created");
+    host.nucleus("start").arg(&id).output().assert_success();
+    assert_eq!(status(), "running");
+    host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
+    host.wait_until("it has ended", || status() == "stopped");
+    host.nucleus("delete").arg(&id).output().assert_success();
+}
+
+/// What is left of a container whose nucleus was killed goes with `gc`: checked when the host is left.
+pub(super) fn killed_nucleus(subject: &Subject) {
+    let (id, running) = sleeping(subject, "");
+    running.signal(Signal::KILL);
+    running.wait();
+    let left = subject.host.root().join(&id);
+    assert!(Path::new(&left).exists(), "there is something to collect");
+    subject.host.nucleus("gc").output().assert_success();
+    assert!(subject.backend == Backend::Native || !left.exists());
+}

@@ -1,0 +1,52 @@
+//! What a backend does otherwise, with the reason, and what it does in place of it.
+
+use super::{Backend, Subject};
+
+struct Difference {
+    backend: Backend,
+    case: &'static str,
+    /// Why; printed when the case is run.
+    reason: &'static str,
+    instead: fn(&Subject),
+}
+
+const NO_PROGRAM: Difference = Difference {
+    backend: Backend::Runc,
+    case: "a file that is no program",
+    reason: "the runtime finds out after its `start`, and tells nobody but the workload's standard error",
+    instead: |subject| {
+        let output = super::cases::run_no_program(subject).output();
+        assert!(output.code() != Some(0), "{output}");
+        assert!(output.stderr.to_lowercase().contains("exec format error"), "{output}");
+    },
+};
+
+const DIFFERENCES: &[Difference] = &[
+    NO_PROGRAM,
+    Difference { backend: Backend::Crun, ..NO_PROGRAM },
+    Difference {
+        backend: Backend::Runc,
+        case: "tmpfs",
+        reason: "runc 1.1 gives a tmpfs the mode of the directory below it, whatever `mode` says",
+        instead: |subject| {
+            let yaml = "mounts: {tmpfs: [{target: /small, size: 1M}]}";
+            let script =
+                "head -c 4000000 /dev/zero > /small/file 2>/dev/null || echo full; stat -c %a /small";
+            assert_eq!(subject.prints(yaml, script), "full\n755");
+        },
+    },
+];
+
+/// What is tried on a backend in place of a case.
+pub(super) fn instead(backend: Backend, case: &str) -> Option<fn(&Subject)> {
+    let found = DIFFERENCES.iter().find(|one| one.backend == backend && one.case == case)?;
+    eprintln!("differs: {}", found.reason);
+    Some(found.instead)
+}
+
+#[test]
+fn every_difference_belongs_to_a_case() {
+    for difference in DIFFERENCES {
+        assert!(super::table::CASES.iter().any(|(name, _)| *name == difference.case), "{}", difference.case);
+    }
+}

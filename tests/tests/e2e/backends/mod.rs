@@ -1,0 +1,64 @@
+//! The same profile on every backend of this host gives the same results.
+
+mod cases;
+mod differences;
+mod table;
+
+use std::path::PathBuf;
+
+use nucleus_tests::{Host, Nucleus};
+
+use crate::DEV;
+
+/// A backend of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Native,
+    Crun,
+    Runc,
+}
+
+impl Backend {
+    /// What the profile says of it.
+    fn yaml(self) -> &'static str {
+        match self {
+            Self::Native => "backend: native-namespace",
+            Self::Crun => "backend: {name: oci-runtime, options: {path: /usr/bin/crun}}",
+            Self::Runc => "backend: {name: oci-runtime, options: {path: /usr/sbin/runc}}",
+        }
+    }
+}
+
+/// A backend on which a case is tried.
+struct Subject {
+    host: Host,
+    backend: Backend,
+}
+
+impl Subject {
+    fn new(backend: Backend) -> Self {
+        Self { host: Host::enter(), backend }
+    }
+
+    /// The profile of the table, with more lines. Landlock is beyond every OCI runtime.
+    fn profile(&self, more: &str) -> PathBuf {
+        let base = format!("{}\nsecurity: {{landlock: off}}\n{more}", self.backend.yaml());
+        self.host.profile(DEV, &base)
+    }
+
+    /// `run … -- /bin/sh -c SCRIPT` under a profile with more lines.
+    fn shell(&self, more: &str, script: &str) -> Nucleus {
+        self.host.shell(self.profile(more), script)
+    }
+
+    /// `run … -- COMMAND…`.
+    fn run(&self, command: &[&str]) -> Nucleus {
+        self.host.run(self.profile(""), command)
+    }
+
+    /// What a script prints that ends well.
+    #[track_caller]
+    fn prints(&self, more: &str, script: &str) -> String {
+        self.shell(more, script).output().assert_success().text().to_owned()
+    }
+}

@@ -1,0 +1,73 @@
+//! The table: every case on every backend.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::cases::*;
+use super::differences::instead;
+use super::{Backend, Subject};
+
+/// A name, and what is tried under it.
+type Case = (&'static str, fn(&Subject));
+
+pub(super) const CASES: &[Case] = &[
+    ("exit codes", exit_codes),
+    ("missing programs", missing_programs),
+    ("a file that is no program", no_program),
+    ("environment", environment),
+    ("user and groups", user),
+    ("working directory", working_directory),
+    ("host and domain name", names),
+    ("umask and rlimits", umask_and_rlimits),
+    ("read-only root", read_only_root),
+    ("an image with a device", device_in_the_image),
+    ("volumes, read-only and writable", volumes),
+    ("a mount below a read-only volume", submount),
+    ("an id-mapped volume", id_mapped_volume),
+    ("a volume that is exchanged", exchanged_volume),
+    ("tmpfs", tmpfs),
+    ("capabilities and seccomp", rights),
+    ("masked and read-only kernel files", kernel_files),
+    ("memory limit", memory_limit),
+    ("limit of processes", pids_limit),
+    ("own loopback and no other network", network),
+    ("signals are forwarded", signals),
+    ("death by signal", death_by_signal),
+    ("terminal", terminal),
+    ("exec", exec),
+    ("exec on a terminal", exec_on_a_terminal),
+    ("pause, resume, update, ps, stats", operations),
+    ("standard streams stay apart", streams),
+    ("standard input ends", input_ends),
+    ("10 MB through a pipe", ten_megabytes),
+    ("a container that an engine makes", made_for_an_engine),
+    ("kill -9 of nucleus", killed_nucleus),
+];
+
+/// Goes on after a failure, and names all that failed.
+fn run(backend: Backend) {
+    let failed: Vec<&str> = CASES
+        .iter()
+        .filter(|(name, case)| {
+            let case = instead(backend, name).unwrap_or(*case);
+            eprintln!("--- {backend:?}: {name}");
+            catch_unwind(AssertUnwindSafe(|| case(&Subject::new(backend)))).is_err()
+        })
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(failed.is_empty(), "{backend:?} fails at: {failed:?}");
+}
+
+#[test]
+fn native_namespace() {
+    run(Backend::Native);
+}
+
+#[test]
+fn oci_runtime_with_crun() {
+    run(Backend::Crun);
+}
+
+#[test]
+fn oci_runtime_with_runc() {
+    run(Backend::Runc);
+}
