@@ -31,6 +31,11 @@ const REST: Duration = Duration::from_millis(20);
 /// `wrong-state`; `command-not-found` and `command-not-executable` where the runtime tells of the program; its own reason.
 pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply<ExecReply>> {
     let place = Place::of(&request.directory);
+    if let Some(controller) = request.cgroups.keys().next() {
+        return Err(Error::new(ErrorCode::NotSupported, STEP)
+            .on(format!("--cgroup {controller}:…"))
+            .because("not every OCI runtime has groups for single controllers"));
+    }
     let (record, _) = living((&request.id, &place), STEP)?;
     allow(&record, &place, request)?;
     process::become_subreaper().or_fail("become the process's parent", &request.id)?;

@@ -10,7 +10,7 @@ use nucleus_abi::{
     CgroupManager, DescriptorIndex, Descriptors, Effect, Keyring, Ledger, Process, Reply, Result,
     SandboxReply, SandboxRequest,
 };
-use nucleus_linux::fault::OrFail;
+use nucleus_linux::fault::{OrFail, unsupported};
 use nucleus_linux::{groups, identity};
 use nucleus_sys::clone::{self, Child, Clone3};
 use nucleus_sys::namespace::NamespaceSet;
@@ -36,6 +36,7 @@ pub fn sandbox(
     request: &SandboxRequest,
     descriptors: Descriptors<'_>,
 ) -> Result<Reply<SandboxReply>> {
+    refuse_secret_environment(request)?;
     let place = Place::of(&request.directory);
     let stage = place.stage();
     let rewritten = rewrite(
@@ -91,6 +92,16 @@ fn record(runtime: &Runtime, stager: Process, rewritten: &Rewritten, cgroups: Ve
         terminal: rewritten.terminal,
         ..Record::new(runtime.clone(), stager)
     }
+}
+
+fn refuse_secret_environment(request: &SandboxRequest) -> Result<()> {
+    if request.secret_environment.is_none() {
+        return Ok(());
+    }
+    Err(unsupported(
+        "secrets[].env",
+        "an OCI runtime takes variables from nowhere but the config.json that lies on disk",
+    ))
 }
 
 /// With systemd the document's own words name slice and scope.

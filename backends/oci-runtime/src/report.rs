@@ -48,7 +48,10 @@ fn means(capability: Capability, known: &Known) -> Result<Means, String> {
         Capability::Init => {
             Err(format!("{name} makes the workload the first process; it has no init of its own"))
         }
-        Capability::VolumesReadonly | Capability::VolumesIdmapped => Ok(Means::Engine),
+        Capability::SecretEnvironment => Err(format!(
+            "{name} takes variables from nowhere but the config.json that lies on disk: give the secret as a file"
+        )),
+        Capability::VolumesReadonly | Capability::VolumesIdmapped | Capability::Secrets => Ok(Means::Engine),
         Capability::RootfsReadonly if known.root() == RootMount::Kept => Ok(Means::Engine),
         Capability::RootfsNodev => Ok(match known.root() {
             RootMount::Kept => Means::Engine,
