@@ -31,6 +31,9 @@ pub(crate) struct Record {
     /// The scope of systemd's that they belong to.
     #[serde(default)]
     pub(crate) unit: Option<String>,
+    /// The class of service that is the container's alone, below the root of resctrl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) class: Option<PathBuf>,
     /// The hooks that are still to be called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) callbacks: Option<Callbacks>,
@@ -43,7 +46,16 @@ impl Record {
         cgroups: Vec<PathBuf>,
         later: Vec<PathBuf>,
     ) -> Self {
-        Self { version: VERSION, process, own_pid_namespace, cgroups, later, unit: None, callbacks: None }
+        Self {
+            version: VERSION,
+            process,
+            own_pid_namespace,
+            cgroups,
+            later,
+            unit: None,
+            class: None,
+            callbacks: None,
+        }
     }
 
     /// Writes it with one write(2), so that a crash leaves all or nothing.

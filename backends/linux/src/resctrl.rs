@@ -15,6 +15,7 @@ use crate::config::{IntelRdt, Monitoring};
 use crate::fault::{OrFail, system};
 
 const STEP: &str = "put the container into a class of service";
+const CHANGE: &str = "change the container's share of caches and memory bandwidth";
 const FIELD: &str = "config.json: linux.intelRdt";
 
 /// Where the container goes: decided before anything is made.
@@ -25,6 +26,8 @@ pub(crate) struct Place<'a> {
     schemata: &'a [String],
     preparation: Preparation,
     monitor: Option<PathBuf>,
+    /// Whether the class is for this container alone.
+    own_class: bool,
 }
 
 /// What there is to do about the class.
@@ -61,7 +64,8 @@ impl<'a> Place<'a> {
             (false, _) => Preparation::Make,
         };
         let monitor = (wanted.monitoring == Monitoring::Own).then(|| class.join("mon_groups").join(id));
-        Ok(Self { root: root.to_owned(), class, schemata: &wanted.schemata, preparation, monitor })
+        let own_class = wanted.class.is_none();
+        Ok(Self { root: root.to_owned(), class, schemata: &wanted.schemata, preparation, monitor, own_class })
     }
 
     /// What the ledger must hold before [`Self::enter`].
@@ -90,17 +94,62 @@ impl<'a> Place<'a> {
             .try_for_each(|group| self.write(&group.join("tasks"), &pid.to_string()))
     }
 
-    /// The kernel says in a file of its own what it did not like.
     fn write(&self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).map_err(|error| {
-            let failed = system(STEP, &error).on(format!("{FIELD}: {}: {}", path.display(), text.trim()));
-            let status = fs::read_to_string(self.root.join("info/last_cmd_status")).unwrap_or_default();
-            match status.trim() {
-                "" | "ok" => failed,
-                status => failed.because(status),
-            }
-        })
+        write(&self.root, path, text)
     }
+
+    /// The class, where it is the container's alone.
+    pub(crate) fn own(self) -> Option<PathBuf> {
+        self.own_class.then_some(self.class)
+    }
+}
+
+/// New schemata of a class that is a container's alone.
+pub(crate) struct Changed {
+    schemata: PathBuf,
+    before: String,
+}
+
+impl Changed {
+    /// Changes them. The kernel takes all lines or none.
+    ///
+    /// # Errors
+    /// `not-supported` for a container without a class of its own: a shared one is never changed for one container.
+    pub(crate) fn make(class: Option<&Path>, lines: &[String]) -> Result<Self> {
+        let class = class.ok_or_else(|| {
+            Error::new(ErrorCode::NotSupported, CHANGE)
+                .on("linux.intelRdt")
+                .because("the container has no class of service of its own")
+                .hint("make the container with `linux.intelRdt` and without a `closID`")
+        })?;
+        let schemata = class.join("schemata");
+        let before = fs::read_to_string(&schemata).or_fail(CHANGE, schemata.display())?;
+        let changed = Self { schemata, before };
+        changed.write(&format!("{}\n", lines.join("\n")))?;
+        Ok(changed)
+    }
+
+    /// What was there before is there again.
+    pub(crate) fn take_back(self) -> Result<()> {
+        self.write(&self.before)
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
+        let root = self.schemata.parent().and_then(Path::parent).unwrap_or(Path::new("/sys/fs/resctrl"));
+        write(root, &self.schemata, text)
+    }
+}
+
+/// The kernel says in a file of its own what it did not like.
+fn write(root: &Path, path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| {
+        let failed = system(STEP, &error).on(format!("{FIELD}: {}: {}", path.display(), text.trim()));
+        let status = fs::read_to_string(root.join("info/last_cmd_status")).unwrap_or_default();
+        match status.trim() {
+            "" | "ok" => failed,
+            status => failed.because(status),
+        }
+    })
 }
 
 fn make(group: &Path) -> Result<()> {
@@ -222,6 +271,24 @@ mod tests {
         place.enter(7).unwrap();
         assert_eq!(fs::read_to_string(monitor.join("tasks")).unwrap(), "7");
         assert_eq!(fs::read_to_string(fake.0.join("shared/tasks")).unwrap(), "7");
+    }
+
+    #[test]
+    fn only_a_class_of_its_own_is_changed_for_a_container() {
+        let fake = Fake::new("change");
+        let own = wanted(None, &["L3:0=f"], Monitoring::Off);
+        let place = fake.find(&own).unwrap();
+        place.enter(7).unwrap();
+        let class = place.own().unwrap();
+        let schemata = || fs::read_to_string(class.join("schemata")).unwrap();
+        let changed = Changed::make(Some(&class), &["L3:0=3".to_owned(), "MB:0=50".to_owned()]).unwrap();
+        assert_eq!(schemata(), "L3:0=3\nMB:0=50\n");
+        changed.take_back().unwrap();
+        assert_eq!(schemata(), "L3:0=f\n");
+        let shared = wanted(Some("shared"), &[], Monitoring::Off);
+        let none = fake.find(&shared).unwrap().own();
+        let error = Changed::make(none.as_deref(), &["L3:0=1".to_owned()]).err().expect("it is refused");
+        assert_eq!(error.code, ErrorCode::NotSupported);
     }
 
     #[test]

@@ -69,11 +69,12 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
         scope.start(&request.id, child.get().pid, &cgroups::settings(&groups))?;
     }
     let process = equip(child.get(), &configuration, &groups, network, &outer)?;
-    class.map_or(Ok(()), |class| class.enter(process.pid))?;
+    class.as_ref().map_or(Ok(()), |class| class.enter(process.pid))?;
     ledger.record(&Effect::Process(process)).or_fail("write the ledger", request.id.as_str())?;
     let record = Record::new(process, kill_by == KillBy::PidNamespace, cgroups::directories(&groups), later);
     let unit = scope.map(|scope| scope.unit().to_owned());
-    Record { unit, callbacks, ..record }.write(&request.directory)?;
+    Record { unit, class: class.and_then(resctrl::Place::own), callbacks, ..record }
+        .write(&request.directory)?;
     hand_over(&inner, process, configuration.warnings, child, failure.as_fd())?;
     Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
 }

@@ -68,11 +68,12 @@ pub(crate) const LIMITS: [Limit; 14] = [
 /// Limits that the kernel has no more; runc takes them and does nothing.
 pub(crate) const IGNORED: [&str; 2] = ["kernel-memory", "kernel-memory-tcp"];
 
-/// Limits that are no part of `linux.resources`.
-pub(crate) const CACHES: [&str; 2] = ["l3-cache-schema", "mem-bw-schema"];
+/// Limits that are no part of `linux.resources`, and their fields of `linux.intelRdt`.
+pub(crate) const CACHES: [(&str, &str); 2] =
+    [("l3-cache-schema", "l3CacheSchema"), ("mem-bw-schema", "memBwSchema")];
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let single = || LIMITS.iter().map(|limit| limit.name).chain(IGNORED).chain(CACHES);
+    let single = || LIMITS.iter().map(|limit| limit.name).chain(IGNORED).chain(CACHES.map(|(name, _)| name));
     let resources = Arg::new("resources")
         .long("resources")
         .short('r')
@@ -81,7 +82,8 @@ pub(crate) fn arguments(command: Command) -> Command {
         .help("Read the limits from a document in the form of `linux.resources`; `-` reads standard input");
     let limits = LIMITS.iter().map(|limit| option(limit.name).help(limit.help));
     let ignored = IGNORED.iter().map(|name| option(name).hide(true));
-    let caches = CACHES.iter().map(|name| option(name).help("Schema of resctrl"));
+    let caches =
+        CACHES.iter().map(|(name, _)| option(name).help("Schema of the container's own class of resctrl"));
     command.arg(resources).args(limits).args(ignored).args(caches).arg(container_id())
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use clap::ArgMatches;
 use nucleus_abi::{Error, ErrorCode};
-use nucleus_core::lifecycle;
+use nucleus_core::lifecycle::{self, Change};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::values::ByteSize;
 use serde_json::{Map, Value, json};
@@ -20,12 +20,12 @@ const LARGEST: u64 = 4 << 20;
 
 pub(super) fn update(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let id = container_id(matches)?;
-    refuse_caches(matches)?;
     let resources = match matches.get_one::<String>("resources") {
         Some(file) => without_kernel_memory(read(file)?),
         None => limits(matches)?,
     };
-    let warnings = lifecycle::update(&id, &invocation.root, &Registry::linked()?, &resources)?;
+    let change = Change { resources, intel_rdt: caches(matches) };
+    let warnings = lifecycle::update(&id, &invocation.root, &Registry::linked()?, &change)?;
     for warning in &warnings {
         output::warn(warning);
     }
@@ -98,14 +98,14 @@ fn warn_of_kernel_memory() {
     output::warn("limits of the kernel's own memory are ignored: the kernel has none any more");
 }
 
-fn refuse_caches(matches: &ArgMatches) -> Result<(), Error> {
-    match CACHES.iter().find(|name| matches.contains_id(name)) {
-        None => Ok(()),
-        Some(name) => Err(Error::new(ErrorCode::NotSupported, "change the container's share of caches")
-            .on(format!("--{name}"))
-            .because("no backend can change `linux.intelRdt` of a container that exists")
-            .hint("write the schema into the container's own group below /sys/fs/resctrl")),
-    }
+/// What they say of caches and memory bandwidth, in the form of `linux.intelRdt`.
+fn caches(matches: &ArgMatches) -> Option<Value> {
+    let typed = CACHES.iter().filter_map(|(name, field)| {
+        let schema = matches.get_one::<String>(name).filter(|text| !text.is_empty())?;
+        Some(((*field).to_owned(), json!(schema)))
+    });
+    let fields: Map<String, Value> = typed.collect();
+    (!fields.is_empty()).then_some(Value::Object(fields))
 }
 
 #[cfg(test)]
@@ -128,6 +128,15 @@ mod tests {
         );
         assert_eq!(typed(&["--cpu-share", "0", "--pids-limit", ""]).unwrap(), json!({"cpu": {"shares": 0}}));
         assert_eq!(typed(&[]).unwrap(), json!({}));
+    }
+
+    #[test]
+    fn schemata_are_told_apart_from_limits() {
+        let command = crate::arguments::update::arguments(Command::new("update"));
+        let words = ["update", "--l3-cache-schema", "L3:0=f", "--mem-bw-schema", "", "web"];
+        let matches = command.get_matches_from(words);
+        assert_eq!(caches(&matches), Some(json!({"l3CacheSchema": "L3:0=f"})));
+        assert_eq!(limits(&matches).unwrap(), json!({}));
     }
 
     #[test]

@@ -59,5 +59,5 @@ pub use run::{Afterwards, run};
 pub use start::start;
 pub use state::{ContainerState, Listing, list, state};
 pub use state_root::StateRoot;
-pub use update::update;
+pub use update::{Change, update};
 pub use workload::{Source, Workload};

@@ -446,6 +446,9 @@ pub struct UpdateRequest {
     pub directory: PathBuf,
     /// The new limits, in the form of the specification's `linux.resources`; what is not named stays as it is.
     pub resources: Box<RawValue>,
+    /// New schemata of the container's own class of service, in the form of the specification's `linux.intelRdt`.
+    #[serde(default)]
+    pub intel_rdt: Option<Box<RawValue>>,
 }
 
 /// The reply to `processes`.

@@ -28,6 +28,21 @@ pub enum Monitoring {
 pub(super) fn read(asked: Option<&document::IntelRdt<'_>>) -> Result<Option<IntelRdt>> {
     let Some(asked) = asked else { return Ok(None) };
     let class = asked.clos_id.as_deref().filter(|class| !class.is_empty()).map(name).transpose()?;
+    let schemata = schemata(asked)?;
+    let monitored = asked.enable_monitoring || asked.enable_cmt || asked.enable_mbm;
+    let monitoring = if monitored { Monitoring::Own } else { Monitoring::Off };
+    Ok(Some(IntelRdt { class, schemata, monitoring }))
+}
+
+/// The lines of `schemata` that a change asks for.
+///
+/// # Errors
+/// `config-invalid`, naming the field.
+pub fn read_schemata(json: &str) -> Result<Vec<String>> {
+    schemata(&document::read(json)?)
+}
+
+fn schemata(asked: &document::IntelRdt<'_>) -> Result<Vec<String>> {
     let mut schemata = Vec::new();
     // A line for the memory bandwidth in the schema of the cache is passed over (config-linux.md).
     let cache = asked.l3_cache_schema.as_deref().unwrap_or_default().lines();
@@ -39,9 +54,7 @@ pub(super) fn read(asked: Option<&document::IntelRdt<'_>>) -> Result<Option<Inte
         }
         schemata.push(line.to_string());
     }
-    let monitored = asked.enable_monitoring || asked.enable_cmt || asked.enable_mbm;
-    let monitoring = if monitored { Monitoring::Own } else { Monitoring::Off };
-    Ok(Some(IntelRdt { class, schemata, monitoring }))
+    Ok(schemata)
 }
 
 /// It becomes a directory below the root of resctrl, beside the kernel's own.

@@ -40,7 +40,7 @@ pub(crate) use each_process::MODES;
 pub use each_process::{EachProcess, MemoryPolicy};
 pub use execution::Execution;
 pub use hooks::{Hook, Hooks, Point};
-pub use intel_rdt::{IntelRdt, Monitoring};
+pub use intel_rdt::{IntelRdt, Monitoring, read_schemata};
 pub use mounts::{
     Attributes, Content, Datum, Devices, FileSystem, Filled, IdSource, Mount, Origin, Source, known_options,
 };

@@ -427,6 +427,7 @@ fn update(bundle: &Bundle, resources: &Value) -> Result<()> {
         id: bundle.id().parse().unwrap(),
         directory: bundle.state_directory(),
         resources: serde_json::value::to_raw_value(resources).unwrap(),
+        intel_rdt: None,
     };
     client().update(&request).map(drop)
 }

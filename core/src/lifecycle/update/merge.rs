@@ -3,17 +3,17 @@
 use nucleus_abi::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};
 
-/// The configuration with new `linux.resources`: what they do not name stays as it is.
+/// The configuration with new values below a field of `linux`: what they do not name stays as it is.
 ///
 /// # Errors
 /// `config-invalid` when `linux` is no object.
-pub(super) fn with_resources(mut config: Value, resources: &Value) -> Result<Value> {
+pub(super) fn with(mut config: Value, field: &str, values: &Value) -> Result<Value> {
     let wrong = || {
         Error::new(ErrorCode::ConfigInvalid, "store the new limits").on("linux").because("it is no object")
     };
     let linux = config.as_object_mut().ok_or_else(wrong)?.entry("linux").or_insert_with(|| Map::new().into());
     let linux = linux.as_object_mut().ok_or_else(wrong)?;
-    merge(linux.entry("resources").or_insert(Value::Null), resources);
+    merge(linux.entry(field).or_insert(Value::Null), values);
     Ok(config)
 }
 
@@ -51,7 +51,7 @@ mod tests {
     fn what_is_not_named_stays() {
         let config = json!({"linux": {"resources": {"memory": {"limit": 1, "swap": 2}, "unified": {"a": "1"}}}, "x-own": 1});
         let new = json!({"memory": {"limit": 3, "swap": null}, "pids": {"limit": 4}, "unified": {"b": "2"}});
-        let merged = with_resources(config, &new).unwrap();
+        let merged = with(config, "resources", &new).unwrap();
         assert_eq!(
             merged,
             json!({"linux": {"resources": {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_configuration_without_limits_gets_them() {
         let new = json!({"pids": {"limit": 4}});
-        assert_eq!(with_resources(json!({}), &new).unwrap(), json!({"linux": {"resources": new}}));
-        assert_eq!(with_resources(json!({"linux": 1}), &new).unwrap_err().code, ErrorCode::ConfigInvalid);
+        assert_eq!(with(json!({}), "resources", &new).unwrap(), json!({"linux": {"resources": new}}));
+        assert_eq!(with(json!({"linux": 1}), "resources", &new).unwrap_err().code, ErrorCode::ConfigInvalid);
     }
 }

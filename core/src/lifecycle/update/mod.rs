@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nucleus_abi::{ContainerId, Error, ErrorCode, Result, SCHEMA, UpdateRequest};
 use serde_json::Value;
+use serde_json::value::to_raw_value;
 
 use super::found::Found;
 use super::held;
@@ -17,8 +18,16 @@ use super::operation::Operation;
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
-/// Changes the limits of a container, and the stored `config.json` with them. `resources` has the form of the
-/// specification's `linux.resources`; what it does not name stays as it is.
+/// What is to change; what it does not name stays as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// In the form of the specification's `linux.resources`.
+    pub resources: Value,
+    /// In the form of the specification's `linux.intelRdt`.
+    pub intel_rdt: Option<Value>,
+}
+
+/// Changes the limits of a container, and the stored `config.json` with them.
 ///
 /// Returns what could not be done and is no error.
 ///
@@ -29,7 +38,7 @@ pub fn update(
     id: &ContainerId,
     root: &StateRoot,
     registry: &Registry,
-    resources: &Value,
+    change: &Change,
 ) -> Result<Vec<String>> {
     let found = Found::open(id, root, registry)?;
     let _alone = Operation::alone(id, root)?;
@@ -37,19 +46,24 @@ pub fn update(
     let path = found.config_path();
     // Read and merged before anything changes: a configuration that cannot take the limits must not be left behind them.
     let stored = read(&path)?;
-    let mut resources = resources.clone();
+    let mut resources = change.resources.clone();
     if found.record.held.as_ref().is_some_and(|held| held.resources.swap.is_some()) {
         merge::let_swap_follow(&stored, &mut resources);
     }
-    let mut config = merge::with_resources(stored, &resources)?;
+    let mut config = merge::with(stored, "resources", &resources)?;
+    if let Some(intel_rdt) = &change.intel_rdt {
+        config = merge::with(config, "intelRdt", intel_rdt)?;
+    }
     let heard = RefCell::new(Vec::new());
     let hear = |warning: &str| heard.borrow_mut().push(warning.to_owned());
     held::resources(&found.record, &resources, &mut config, &hear)?;
+    let raw = |value: &Value| to_raw_value(value).map_err(|error| unreadable(&path, &error));
     let done = found.client.update(&UpdateRequest {
         schema: SCHEMA,
         id: id.clone(),
         directory: found.backend_directory(),
-        resources: serde_json::value::to_raw_value(&resources).map_err(|error| unreadable(&path, &error))?,
+        resources: raw(&resources)?,
+        intel_rdt: change.intel_rdt.as_ref().map(raw).transpose()?,
     })?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "store the container's new limits")

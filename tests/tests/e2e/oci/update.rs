@@ -81,7 +81,7 @@ fn a_mistake_is_named_and_changes_nothing() {
         (&["--cpu-share", "-5"], "--cpu-share"),
         (&["--resources", file], "resources.json"),
         (&["--resources", "/nowhere"], "/nowhere"),
-        (&["--l3-cache-schema", "L3:0=f"], "--l3-cache-schema"),
+        (&["--l3-cache-schema", "L3:0=f"], "linux.intelRdt"),
         (&["--resources", file, "--memory", "1g"], "--resources"),
     ] {
         let output = host.nucleus("update").args(options).arg(&container.id).output().assert_code(1);
