@@ -11,7 +11,8 @@ use nucleus_sys::mount::{MountAttrFlags, Propagation, Reach};
 use serde_json::{Map, Value, json};
 
 use crate::mapped::{self, Ids};
-use crate::runtime::RootMount;
+use crate::runtime::{RootMount, TmpfsMode};
+use crate::tmpfs::{self, Tmpfs};
 
 /// What every release of every runtime accepts; crun before 1.9 knows no later one. What is newer in the document is
 /// known to a runtime or not, whatever this says.
@@ -23,6 +24,7 @@ pub(crate) struct Rewritten {
     pub(crate) config: Value,
     pub(crate) root: Root,
     pub(crate) binds: Vec<Bind>,
+    pub(crate) tmpfs: Vec<Tmpfs>,
     pub(crate) terminal: bool,
     /// The first word of `process.args`.
     pub(crate) program: String,
@@ -58,6 +60,8 @@ pub(crate) struct Places<'a> {
     pub(crate) cgroup: Option<&'a Path>,
     /// What the runtime does with the root's mount.
     pub(crate) root: RootMount,
+    /// Which mode it gives a tmpfs.
+    pub(crate) tmpfs: TmpfsMode,
 }
 
 /// The root's place on the stage.
@@ -80,6 +84,10 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
     config.insert("ociVersion".to_owned(), OCI_VERSION.into());
     let root = root(&mut config, places)?;
     let binds = binds(&mut config, places.stage)?;
+    let tmpfs = match places.tmpfs {
+        TmpfsMode::Asked => Vec::new(),
+        TmpfsMode::OfDirectory => tmpfs::take(&mut config, places.stage),
+    };
     name_domain(&mut config);
     let linux = object(&mut config, "linux");
     deny_devices(linux);
@@ -95,6 +103,7 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
         config: Value::Object(config),
         root,
         binds,
+        tmpfs,
     })
 }
 
@@ -144,7 +153,8 @@ fn binds(config: &mut Map<String, Value>, stage: &Path) -> Result<Vec<Bind>> {
         .collect()
 }
 
-fn options(mount: &Map<String, Value>) -> Vec<String> {
+/// The words of a mount's `options`.
+pub(crate) fn options(mount: &Map<String, Value>) -> Vec<String> {
     let options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
     options.filter_map(|option| Some(option.as_str()?.to_owned())).collect()
 }
@@ -207,7 +217,7 @@ mod tests {
 
     fn places() -> Places<'static> {
         let cgroup = Some(Path::new("/nucleus/x"));
-        Places { stage: Path::new("/s"), cgroup, root: RootMount::Kept }
+        Places { stage: Path::new("/s"), cgroup, root: RootMount::Kept, tmpfs: TmpfsMode::Asked }
     }
 
     fn rewritten(document: &Value) -> Rewritten {

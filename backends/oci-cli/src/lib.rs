@@ -35,6 +35,7 @@ mod stager;
 mod staging;
 mod start;
 mod state;
+mod tmpfs;
 mod wait;
 
 pub use call::answer;
@@ -42,7 +43,7 @@ pub use create::create;
 pub use delete::{delete, undo};
 pub use exec::exec;
 pub use operations::{pause, processes, resume, stats, update, watch_oom};
-pub use runtime::{RootMount, Runtime};
+pub use runtime::{RootMount, Runtime, TmpfsMode};
 pub use sandbox::sandbox;
 pub use signal::signal;
 pub use start::start;

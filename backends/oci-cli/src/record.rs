@@ -89,6 +89,7 @@ mod tests {
             patience: 30,
             hidden: Vec::new(),
             root: crate::runtime::RootMount::Kept,
+            tmpfs: crate::runtime::TmpfsMode::Asked,
         };
         Record {
             process: Some(Process { pid: 9, start_time: 10 }),

@@ -21,6 +21,18 @@ pub struct Runtime {
     pub hidden: Vec<PathBuf>,
     /// What it does with the root file system's mount.
     pub root: RootMount,
+    /// Which mode a tmpfs gets from it.
+    pub tmpfs: TmpfsMode,
+}
+
+/// Which mode a runtime gives a tmpfs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TmpfsMode {
+    /// The one that the option `mode` asks for.
+    Asked,
+    /// That of the directory below it: so the engine makes it.
+    OfDirectory,
 }
 
 /// What a runtime does with the attributes of the mount that is to be the root.

@@ -41,7 +41,7 @@ pub fn sandbox(
     let stage = place.stage();
     let rewritten = rewrite(
         request.config.get(),
-        Places { stage: &stage, cgroup: cgroupfs_path(request), root: runtime.root },
+        Places { stage: &stage, cgroup: cgroupfs_path(request), root: runtime.root, tmpfs: runtime.tmpfs },
     )?;
     let cgroups = cgroups(request)?;
     make(&place, &rewritten)?;

@@ -36,7 +36,8 @@ pub(crate) fn prepare(
         };
         staged(mount, bind_on(stage, bind.index))
     });
-    std::iter::once(Ok(root)).chain(binds).collect()
+    let tmpfs = rewritten.tmpfs.iter().map(|one| staged(one.make()?, bind_on(stage, one.index)));
+    std::iter::once(Ok(root)).chain(binds).chain(tmpfs).collect()
 }
 
 /// Attaches all of it in this process's mount namespace, which must be its own.

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::groups;
-use nucleus_oci_cli::{RootMount, Runtime, answer};
+use nucleus_oci_cli::{RootMount, Runtime, TmpfsMode, answer};
 use serde_json::Value;
 
 use crate::features;
@@ -57,6 +57,7 @@ impl Known {
         Runtime {
             hidden: self.hidden(),
             root: self.root(),
+            tmpfs: self.tmpfs(),
             name: self.name,
             program: options.program.clone(),
             arguments: options.arguments.clone(),
@@ -69,6 +70,14 @@ impl Known {
         match self.make {
             Make::Runc => RootMount::Kept,
             Make::Crun | Make::Youki | Make::Other => RootMount::Remounted,
+        }
+    }
+
+    /// The engine does it well for any release of runc; 1.1.10 mended it.
+    fn tmpfs(&self) -> TmpfsMode {
+        match self.make {
+            Make::Runc => TmpfsMode::OfDirectory,
+            Make::Crun | Make::Youki | Make::Other => TmpfsMode::Asked,
         }
     }
 

@@ -60,6 +60,13 @@ fn means(capability: Capability, known: &Known) -> Result<Means, String> {
                  ptmx, pts) are denied"
             )),
         }),
+        Capability::Rootfs
+        | Capability::RootfsReadonly
+        | Capability::Volumes
+        | Capability::MountFlags
+        | Capability::Tmpfs
+        | Capability::MaskedPaths
+        | Capability::ReadonlyPaths => Ok(Means::Itself(format!("{name}, by mount(2)"))),
         Capability::SealedRuntime => match known.make {
             Make::Crun | Make::Runc => {
                 Ok(Means::Itself(format!("{name} runs from a copy of itself that cannot be written")))

@@ -109,6 +109,7 @@ impl Making<'_> {
         record.write(self.taken.directory.path())?;
         let created = self.create(&gate)?;
         drop(gate);
+        self.record_process(&mut record, created.document.pid)?;
         self.record_warnings(&mut record, &created.document.warnings)?;
         made(created, pid, workload.bundle)
     }
@@ -189,6 +190,15 @@ impl Making<'_> {
         self.source.client().create(&request, &[gate.as_fd()])
     }
 
+    /// The first process need not be the one that `sandbox` made: it may have waited for another to be made.
+    fn record_process(&self, record: &mut Record, made: Option<u32>) -> Result<()> {
+        let Some(pid) = made.filter(|pid| record.process.is_some_and(|waiting| waiting.pid != *pid)) else {
+            return Ok(());
+        };
+        record.process = identity(pid);
+        record.write(self.taken.directory.path())
+    }
+
     /// What `create` had to leave out is told, and stays in the record.
     fn record_warnings(&self, record: &mut Record, left_out: &[String]) -> Result<()> {
         if left_out.is_empty() {
@@ -216,7 +226,7 @@ impl Making<'_> {
             rootfs: facts.rootfs,
             annotations: facts.annotations,
             created: timestamp::now(),
-            process: process::start_time(pid).ok().map(|start_time| Process { pid, start_time }),
+            process: identity(pid),
             supervision: self.supervision,
             cgroup: Some(workload.cgroup.placement().clone()),
             beyond: workload.beyond.clone(),
@@ -238,6 +248,10 @@ fn made(created: Reply<CreateReply>, pid: u32, opened: Bundle) -> Result<Made> {
         started: created.document.started,
         opened: Some(opened),
     })
+}
+
+fn identity(pid: u32) -> Option<Process> {
+    process::start_time(pid).ok().map(|start_time| Process { pid, start_time })
 }
 
 fn make_backend_directory(directory: &ContainerDirectory) -> Result<()> {

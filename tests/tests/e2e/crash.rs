@@ -109,6 +109,18 @@ fn run<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
     test(&host, &Subject { call: &|id| call(&host, id), clean_up: &|_| collect(&host) })
 }
 
+/// The runtime and what it makes are processes of their own: each goes with its nucleus, or by what the ledger says.
+fn run_by_an_oci_runtime(test: impl FnOnce(&Host, &Subject<'_>)) {
+    let host = Host::enter();
+    let backend = "backend: {name: oci-runtime, options: {path: /usr/bin/crun}}\nsecurity: {landlock: off}";
+    let profile = host.profile(DEV, backend);
+    let call = |id: &str| {
+        let call = host.nucleus("run").profile(&profile).args(["--id", id, "--no-tty"]);
+        call.command(WORKLOAD)
+    };
+    test(&host, &Subject { call: &call, clean_up: &|_| collect(&host) });
+}
+
 /// With secrets of which each file that is left would be found to hold some.
 fn run_with_secrets(test: impl FnOnce(&Host, &Subject<'_>)) {
     let host = Host::enter();
@@ -203,6 +215,16 @@ fn no_secret_is_left_after_a_kill_around_each_ledger_entry() {
 #[test]
 fn no_secret_is_left_after_a_kill_at_any_system_call() {
     run_with_secrets(kill_at_any_system_call);
+}
+
+#[test]
+fn nothing_of_an_oci_runtime_is_left_after_a_kill_around_each_ledger_entry() {
+    run_by_an_oci_runtime(kill_around_each_ledger_entry);
+}
+
+#[test]
+fn nothing_of_an_oci_runtime_is_left_after_a_kill_at_any_system_call() {
+    run_by_an_oci_runtime(kill_at_any_system_call);
 }
 
 #[test]

@@ -159,6 +159,32 @@ pub(super) fn tmpfs(subject: &Subject) {
     assert_eq!(subject.prints(yaml, script), "full\n1777");
 }
 
+pub(super) fn secrets(subject: &Subject) {
+    let file = subject.host.file("key", "the key");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let secret =
+        format!("{{source: {{file: {}}}, name: key, mode: '0440', owner: '10001:10002'}}", file.display());
+    let script = "stat -c %a:%u:%g /run/secrets/key; cat /run/secrets/key; touch /run/secrets/x 2>/dev/null || echo; grep -c /run/secrets/key /proc/mounts";
+    let text = subject.prints(&format!("secrets: [{secret}]"), script);
+    assert_eq!(text, "440:10001:10002\nthe key\n1");
+}
+
+pub(super) fn devices(subject: &Subject) {
+    let yaml = "devices: [{path: /dev/fuse}]";
+    let script = "ls -l /dev/fuse | cut -c1; : < /dev/fuse && echo opened";
+    assert_eq!(subject.prints(yaml, script), "c\nopened");
+}
+
+pub(super) fn context(subject: &Subject) {
+    let context = open_directory(&subject.host, "context");
+    fs::write(context.join("file"), "content").unwrap();
+    for mode in ["copy", "bind"] {
+        let yaml = format!("context: {{source: {}, target: /context, mode: {mode}}}", context.display());
+        let script = "cat /context/file; touch /context/x 2>/dev/null || echo";
+        assert!(subject.prints(&yaml, script).starts_with("content"), "{mode}");
+    }
+}
+
 pub(super) fn rights(subject: &Subject) {
     let script = "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t' ' '";
     let yaml = "security: {landlock: off, capabilities: [CHOWN]}";

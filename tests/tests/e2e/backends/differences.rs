@@ -21,21 +21,7 @@ const NO_PROGRAM: Difference = Difference {
     },
 };
 
-const DIFFERENCES: &[Difference] = &[
-    NO_PROGRAM,
-    Difference { backend: Backend::Crun, ..NO_PROGRAM },
-    Difference {
-        backend: Backend::Runc,
-        case: "tmpfs",
-        reason: "runc 1.1 gives a tmpfs the mode of the directory below it, whatever `mode` says",
-        instead: |subject| {
-            let yaml = "mounts: {tmpfs: [{target: /small, size: 1M}]}";
-            let script =
-                "head -c 4000000 /dev/zero > /small/file 2>/dev/null || echo full; stat -c %a /small";
-            assert_eq!(subject.prints(yaml, script), "full\n755");
-        },
-    },
-];
+const DIFFERENCES: &[Difference] = &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }];
 
 /// What is tried on a backend in place of a case.
 pub(super) fn instead(backend: Backend, case: &str) -> Option<fn(&Subject)> {

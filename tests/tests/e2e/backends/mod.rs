@@ -2,6 +2,8 @@
 
 mod cases;
 mod differences;
+mod options;
+mod stand_in;
 mod table;
 
 use std::path::PathBuf;

@@ -1,0 +1,140 @@
+//! A runtime that misbehaves: each way is one clear error, and leaves nothing (which [`Host`] checks).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use nucleus_tests::{Host, Nucleus, Output};
+use rustix::process::Signal;
+
+use crate::{DEV, open_directory, writable};
+
+/// Calls itself crun, and is crun but for one verb: `stand-in WORD… --root R --log L --log-format json VERB …`.
+const SCRIPT: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo "crun version 99.0"; echo "+SECCOMP"; exit 0; }
+[ "$1" = features ] && exit 1
+misbehaviour=$1; shift
+log=$4
+case "$misbehaviour $7" in
+"hangs create") sleep 1000 & sleep 1000;;
+"says-why create") echo '{"level":"error","msg":"the moon is wrong"}' >> "$log"; exit 1;;
+"says-nothing create") exit 3;;
+"dies create") kill -SEGV $$;;
+"writes-no-pid create") exit 0;;
+"writes-a-strange-pid create")
+    while [ "$1" != --pid-file ]; do shift; done
+    echo "not a number" > "$2"; exit 0;;
+"names-a-dead-process create")
+    while [ "$1" != --pid-file ]; do shift; done
+    sh -c 'echo $$' > "$2"; exit 0;;
+"fails-after-create create") /usr/bin/crun "$@"; exit 7;;
+"dies-at-start start") kill -KILL $$;;
+"panics start") echo "panic: nil map" >&2; echo >&2; echo "goroutine 1 [running]:" >&2; exit 2;;
+"hangs-at-start start") sleep 1000;;
+"talks-nonsense state") printf 'what? \033[2J'; exit 0;;
+"tells-no-status state") echo '{"status": "melancholic"}'; exit 0;;
+"hangs-at-kill kill") sleep 1000;;
+*) exec /usr/bin/crun "$@";;
+esac
+"#;
+
+/// A profile with the stand-in.
+fn profile(host: &Host, misbehaviour: &str) -> PathBuf {
+    let script = host.file("stand-in", SCRIPT);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let options = format!("{{path: {}, args: [{misbehaviour}], timeout: 1}}", script.display());
+    host.profile(
+        DEV,
+        &format!("backend: {{name: oci-runtime, options: {options}}}\nsecurity: {{landlock: off}}"),
+    )
+}
+
+fn run(host: &Host, misbehaviour: &str) -> Output {
+    host.shell(profile(host, misbehaviour), "exit 5").output()
+}
+
+#[test]
+fn one_that_behaves_is_as_good_as_the_real_one() {
+    let host = Host::enter();
+    run(&host, "behaves").assert_code(5);
+}
+
+#[test]
+fn a_failed_create_is_told_by_the_runtimes_own_reason() {
+    let host = Host::enter();
+    for (misbehaviour, words) in [
+        ("says-why", &["`create` with crun 99.0", "the moon is wrong"][..]),
+        ("says-nothing", &["status 3 and said nothing"]),
+        ("dies", &["signal 11 ended it"]),
+        ("fails-after-create", &["status 7"]),
+        ("writes-no-pid", &["wrote no pid file"]),
+        ("writes-a-strange-pid", &["pid file holds `not a number`"]),
+        ("names-a-dead-process", &["has ended before its start"]),
+    ] {
+        run(&host, misbehaviour).assert_refused(words);
+        let leaks = host.leaks();
+        assert!(leaks.is_empty(), "{misbehaviour} left {leaks:?}");
+    }
+}
+
+#[test]
+fn one_that_hangs_is_killed_with_all_that_it_started() {
+    let host = Host::enter();
+    run(&host, "hangs").assert_refused(&["`create`", "not ended after 1 s and was killed"]);
+    host.assert_no_leak();
+    run(&host, "hangs-at-start").assert_refused(&["`start`", "not ended after 1 s and was killed"]);
+}
+
+#[test]
+fn a_crash_between_create_and_start_leaves_nothing() {
+    let host = Host::enter();
+    run(&host, "dies-at-start").assert_refused(&["`start`", "signal 9 ended it"]);
+    host.assert_no_leak();
+    let output = run(&host, "panics").assert_refused(&["`start`", "panic: nil map"]);
+    assert!(!output.stderr.contains("goroutine"), "one error, and no trace\n{output}");
+}
+
+/// A container under the stand-in that runs, and its id.
+fn sleeping(host: &Host, misbehaviour: &str) -> (String, nucleus_tests::Running) {
+    let files = open_directory(host, "files");
+    let id = host.fresh_id();
+    let call = host.nucleus("run").profile(profile(host, misbehaviour)).args(["--id", &id, "--no-tty"]);
+    let call = call.args(["--volume", &writable(&files, "/files")]);
+    let mut running = call.command(["/bin/sh", "-c", ": > /files/ready; exec sleep 60"]).spawn();
+    running.wait_for_file(&files.join("ready"));
+    (id, running)
+}
+
+fn verb(host: &Host, verb: &str, id: &str) -> Nucleus {
+    host.nucleus(verb).arg(id)
+}
+
+#[test]
+fn nonsense_in_place_of_an_answer_is_shown_and_cannot_write_to_a_terminal() {
+    let host = Host::enter();
+    for (misbehaviour, words) in [
+        ("talks-nonsense", &["answer of crun 99.0 to `state`", "it is `what?  [2J`"][..]),
+        ("tells-no-status", &["`melancholic` is no status"]),
+    ] {
+        let (id, running) = sleeping(&host, misbehaviour);
+        let output = verb(&host, "state", &id).output();
+        assert_ne!(output.code(), Some(0), "{output}");
+        for word in words {
+            assert!(output.stderr.contains(word), "`{word}` in\n{output}");
+        }
+        verb(&host, "kill", &id).arg("KILL").output().assert_success();
+        running.wait().assert_code(137);
+        fs::remove_file(host.path("files/ready")).unwrap();
+    }
+}
+
+#[test]
+fn a_kill_that_hangs_is_an_error_in_time() {
+    let host = Host::enter();
+    let (id, running) = sleeping(&host, "hangs-at-kill");
+    let output = verb(&host, "kill", &id).arg("TERM").output();
+    assert!(output.stderr.contains("not ended after 1 s and was killed"), "{output}");
+    running.signal(Signal::KILL);
+    running.wait();
+    host.nucleus("gc").output().assert_success();
+}
