@@ -21,7 +21,9 @@ use rustix::fs::MemfdFlags;
 
 use crate::log;
 use crate::place::Place;
+use crate::record::Record;
 use crate::runtime::Runtime;
+use crate::staging;
 
 /// What a runtime finds of the environment: nothing of the caller's, such as `NOTIFY_SOCKET`, changes what it does.
 const ENVIRONMENT: &CStrSlice = &[c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
@@ -133,7 +135,7 @@ pub(crate) enum Streams<'a> {
 
 /// A call of a verb.
 pub(crate) struct Call<'a> {
-    pub(crate) runtime: &'a Runtime,
+    pub(crate) record: &'a Record,
     pub(crate) place: &'a Place,
     pub(crate) verb: &'static str,
     /// Options of the verb, and the container.
@@ -141,8 +143,8 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(runtime: &'a Runtime, place: &'a Place, verb: &'static str) -> Self {
-        Self { runtime, place, verb, words: Vec::new() }
+    pub(crate) fn new(record: &'a Record, place: &'a Place, verb: &'static str) -> Self {
+        Self { record, place, verb, words: Vec::new() }
     }
 
     pub(crate) fn words<W: Into<OsString>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
@@ -152,7 +154,7 @@ impl<'a> Call<'a> {
 
     /// Calls it, and returns what it wrote to standard output.
     pub(crate) fn run(self, id: &str) -> Result<Vec<u8>> {
-        let (runtime, verb) = (self.runtime, self.verb);
+        let (runtime, verb) = (&self.record.runtime, self.verb);
         let outcome = self.end(&Streams::Captured)?;
         outcome.check(runtime, verb, id)?;
         Ok(outcome.stdout)
@@ -165,8 +167,13 @@ impl<'a> Call<'a> {
             Streams::Given { extra, .. } => extra.len(),
         };
         let log = memory_file("log", extra)?;
-        let command =
-            Command::of(self.runtime, self.place, &by_descriptor(log.as_fd()), self.verb, &self.words)?;
+        let command = Command::of(
+            &self.record.runtime,
+            self.place,
+            &by_descriptor(log.as_fd()),
+            self.verb,
+            &self.words,
+        )?;
         let (null, stdout, stderr) = (null()?, memory_file("stdout", extra)?, memory_file("stderr", extra)?);
         let mut handles = Handles {
             standard: [null.as_fd(), stdout.as_fd(), stderr.as_fd()],
@@ -178,8 +185,9 @@ impl<'a> Call<'a> {
             handles.extra.clone_from(extra);
             handles.kept.extend(kept);
         }
-        let child = spawn(&command, &handles, &self.runtime.hidden)?;
-        let ended = within(&child.pidfd, child.pid, self.runtime.patience())?;
+        let view = View { hidden: &self.record.runtime.hidden, stage: self.record.stage.as_deref() };
+        let child = spawn(&command, &handles, view)?;
+        let ended = within(&child.pidfd, child.pid, self.record.runtime.patience())?;
         Ok(Outcome { ended, stdout: all_of(stdout)?, stderr: text_of(stderr)?, log: text_of(log)? })
     }
 }
@@ -192,7 +200,7 @@ pub fn answer(program: &Path, words: &[&str], patience: Duration) -> Result<Stri
     let command = Command::new(program, words)?;
     let (null, stdout, stderr) = (null()?, memory_file("stdout", 0)?, memory_file("stderr", 0)?);
     let standard = [null.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let child = spawn(&command, &Handles { standard, extra: Vec::new(), kept: Vec::new() }, &[])?;
+    let child = spawn(&command, &Handles { standard, extra: Vec::new(), kept: Vec::new() }, View::default())?;
     let ended = within(&child.pidfd, child.pid, patience)?;
     let outcome = Outcome { ended, stdout: Vec::new(), stderr: text_of(stderr)?, log: String::new() };
     match outcome.failure(patience.as_secs()) {
@@ -203,11 +211,41 @@ pub fn answer(program: &Path, words: &[&str], patience: Duration) -> Result<Stri
     }
 }
 
+/// What a call sees of the host otherwise than others do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct View<'a> {
+    /// Mounts that it must not see.
+    pub(crate) hidden: &'a [PathBuf],
+    /// The stage of a container whose root was on top of a directory of the host: runc changes to the root's path before
+    /// each `exec`, so there must be one.
+    pub(crate) stage: Option<&'a Path>,
+}
+
+impl View<'_> {
+    fn namespaces(self) -> NamespaceSet {
+        let plain = self.hidden.is_empty() && self.stage.is_none();
+        if plain { NamespaceSet::empty() } else { NamespaceSet::MOUNT }
+    }
+
+    /// Takes it, in a mount namespace of the caller's own.
+    fn take(self) -> io::Result<()> {
+        if self.namespaces().is_empty() {
+            return Ok(());
+        }
+        mount::set_root_propagation(Propagation::Private)?;
+        hide(self.hidden)?;
+        self.stage.map_or(Ok(()), |stage| {
+            staging::empty(stage)?;
+            std::fs::create_dir(crate::config::root_on(stage))
+        })
+    }
+}
+
 /// Starts it; it dies with this process.
-fn spawn(command: &Command, handles: &Handles<'_>, hidden: &[PathBuf]) -> Result<Child> {
-    let namespaces = if hidden.is_empty() { NamespaceSet::empty() } else { NamespaceSet::MOUNT };
+fn spawn(command: &Command, handles: &Handles<'_>, view: View<'_>) -> Result<Child> {
+    let namespaces = view.namespaces();
     let child = clone::spawn(Clone3 { namespaces, ..Clone3::default() }, || {
-        let ready = process::set_parent_death_signal(Signal::KILL).and_then(|()| hide(hidden));
+        let ready = process::set_parent_death_signal(Signal::KILL).and_then(|()| view.take());
         let error = ready.err().unwrap_or_else(|| command.execute(handles));
         // Nobody else hears it: it is what its caller reads of standard error.
         let text = format!("it cannot be executed: {}\n", nucleus_linux::fault::explain(&error));
@@ -220,12 +258,8 @@ fn spawn(command: &Command, handles: &Handles<'_>, hidden: &[PathBuf]) -> Result
 /// As a shell says it.
 const NOT_EXECUTED: i32 = 126;
 
-/// Takes mounts out of this process's own mount namespace.
+/// Takes mounts out of this process's own mount namespace, which must be private.
 pub(crate) fn hide(mounts: &[PathBuf]) -> io::Result<()> {
-    if mounts.is_empty() {
-        return Ok(());
-    }
-    mount::set_root_propagation(Propagation::Private)?;
     mounts.iter().try_for_each(|mount| mount::unmount_detach(mount))
 }
 

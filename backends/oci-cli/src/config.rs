@@ -22,6 +22,8 @@ const OCI_VERSION: &str = "1.0.2";
 #[derive(Debug)]
 pub(crate) struct Rewritten {
     pub(crate) config: Value,
+    /// The directory below which all of it will be attached.
+    pub(crate) stage: PathBuf,
     pub(crate) root: Root,
     pub(crate) binds: Vec<Bind>,
     pub(crate) tmpfs: Vec<Tmpfs>,
@@ -51,6 +53,10 @@ pub(crate) struct Bind {
     pub(crate) propagation: Option<Propagation>,
     pub(crate) ids: Option<(Ids, Reach)>,
 }
+
+/// The stage where the container has a user namespace: its root, who is nobody on the host, must be able to walk there, and
+/// nucleus' own directories are closed to others. Only the runtime's `create` sees it there, in place of the host's.
+const OPEN_STAGE: &str = "/tmp";
 
 /// Where things will be.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +88,8 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
     let document = serde_json::from_str(text).map_err(|error| invalid("(document)", error))?;
     let Value::Object(mut config) = document else { return Err(invalid("(document)", "it is no object")) };
     config.insert("ociVersion".to_owned(), OCI_VERSION.into());
+    let places =
+        if has_user_namespace(&config) { Places { stage: Path::new(OPEN_STAGE), ..places } } else { places };
     let root = root(&mut config, places)?;
     let binds = binds(&mut config, places.stage)?;
     let tmpfs = match places.tmpfs {
@@ -101,10 +109,17 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
         terminal: flag("terminal").unwrap_or_default(),
         program: program.unwrap_or_default().to_owned(),
         config: Value::Object(config),
+        stage: places.stage.to_owned(),
         root,
         binds,
         tmpfs,
     })
+}
+
+/// Whether the container has one, new or joined.
+pub(crate) fn has_user_namespace(config: &Map<String, Value>) -> bool {
+    let namespaces = config.get("linux").and_then(|linux| linux.get("namespaces")?.as_array());
+    namespaces.into_iter().flatten().any(|one| one["type"] == "user")
 }
 
 fn object<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
@@ -270,6 +285,16 @@ mod tests {
         assert_eq!(usr.tree, MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV);
         assert!(usr.ids.is_none() && data.ids.is_some());
         assert_eq!(usr.propagation, Some(Propagation::Slave));
+    }
+
+    #[test]
+    fn the_root_of_a_user_namespace_can_walk_to_the_stage() {
+        let mut document = document();
+        assert_eq!(rewritten(&document).stage, Path::new("/s"));
+        document["linux"] = json!({"namespaces": [{"type": "user"}]});
+        let rewritten = rewritten(&document);
+        assert_eq!(rewritten.stage, Path::new("/tmp"));
+        assert_eq!(rewritten.config["root"]["path"], "/tmp/root");
     }
 
     #[test]

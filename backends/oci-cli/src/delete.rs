@@ -44,7 +44,7 @@ fn forget(place: &Place, id: &ContainerId) -> Result<()> {
     let first =
         record.process.map(identity::open).transpose().or_fail("look at the first process", id)?.flatten();
     let deleted = if knows(place, id) {
-        let call = Call::new(&record.runtime, place, "delete").words(["--force", id.as_str()]);
+        let call = Call::new(&record, place, "delete").words(["--force", id.as_str()]);
         call.run(id.as_str()).map(drop)
     } else {
         Ok(())

@@ -145,7 +145,7 @@ fn execute(
         [descriptors.get(input)?, descriptors.get(output)?, descriptors.get(error)?]
     };
     let kept = directory.iter().map(AsFd::as_fd).collect();
-    let call = Call::new(&record.runtime, place, "exec").words(words);
+    let call = Call::new(record, place, "exec").words(words);
     let outcome = call.end(&Streams::Given { standard, extra, kept })?;
     if let Some(cause) = outcome.failure(record.runtime.patience) {
         return Err(cannot_execute(record, request, &cause));

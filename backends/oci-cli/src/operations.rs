@@ -46,7 +46,7 @@ pub fn resume(request: &ContainerRequest) -> Result<Done> {
 }
 
 fn plain(record: &Record, place: &Place, verb: &'static str, request: &ContainerRequest) -> Result<Done> {
-    Call::new(&record.runtime, place, verb).words([request.id.as_str()]).run(request.id.as_str())?;
+    Call::new(record, place, verb).words([request.id.as_str()]).run(request.id.as_str())?;
     Ok(Done::default())
 }
 
@@ -60,7 +60,7 @@ pub fn update(request: &UpdateRequest) -> Result<Done> {
     let file = place.of_call("resources.json");
     fs::write(&file, request.resources.get()).or_fail("write the new limits", file.display())?;
     let words = ["--resources".into(), file.clone().into_os_string(), request.id.as_str().into()];
-    let updated = Call::new(&record.runtime, &place, "update").words(words).run(request.id.as_str());
+    let updated = Call::new(&record, &place, "update").words(words).run(request.id.as_str());
     fs::remove_file(&file).or_fail("remove the new limits' file", file.display())?;
     updated.map(|_| Done::default())
 }
@@ -75,7 +75,7 @@ pub fn processes(request: &ContainerRequest) -> Result<ProcessesReply> {
         return Ok(ProcessesReply::default());
     };
     let words = ["--format", "json", request.id.as_str()];
-    let answer = Call::new(&record.runtime, &place, "ps").words(words).run(request.id.as_str())?;
+    let answer = Call::new(&record, &place, "ps").words(words).run(request.id.as_str())?;
     let mut pids: Vec<u32> = serde_json::from_slice(&answer).map_err(|error| {
         let text = log::short(&String::from_utf8_lossy(&answer));
         Error::new(ErrorCode::Protocol, format!("read the answer of {} to `ps`", record.runtime.name))

@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) cgroups: Vec<PathBuf>,
     /// The program that it is to run, for messages.
     pub(crate) program: String,
+    /// The stage, where it was on top of a directory of the host.
+    pub(crate) stage: Option<PathBuf>,
     /// Whether it has a terminal.
     pub(crate) terminal: bool,
 }
@@ -41,6 +43,7 @@ impl Record {
             process: None,
             cgroups: Vec::new(),
             program: String::new(),
+            stage: None,
             terminal: false,
         }
     }

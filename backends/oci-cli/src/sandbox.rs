@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nucleus_abi::{
     CgroupManager, DescriptorIndex, Descriptors, Effect, Keyring, Ledger, Process, Reply, Result,
@@ -18,7 +18,7 @@ use nucleus_sys::process;
 use nucleus_sys::signal::Signal;
 
 use crate::call::{Command, Handles, null};
-use crate::config::{Places, Rewritten, rewrite};
+use crate::config::{Places, Rewritten, rewrite, root_on};
 use crate::console;
 use crate::gate;
 use crate::place::Place;
@@ -45,7 +45,7 @@ pub fn sandbox(
     )?;
     let cgroups = cgroups(request)?;
     make(&place, &rewritten)?;
-    let mounts = staging::prepare(&rewritten, &stage, request, descriptors)?;
+    let mounts = staging::prepare(&rewritten, request, descriptors)?;
     let mut ledger = ledger(request, descriptors)?;
     if !cgroups.is_empty() {
         let effect = Effect::Cgroup { directories: cgroups.clone() };
@@ -58,6 +58,7 @@ pub fn sandbox(
     let gates = gate::Ends::make(request.id.as_str())?;
     let stager = Stager {
         staged: mounts,
+        stage: &rewritten.stage,
         hidden: &runtime.hidden,
         command: &creation,
         handles: streams.handles(),
@@ -70,7 +71,7 @@ pub fn sandbox(
     let process = identity::of(child.pid).or_fail("read a process's start time", "the staging process");
     let recorded = process.and_then(|process| {
         ledger.record(&Effect::Process(process)).or_fail("write the ledger", &request.id)?;
-        record(runtime, process, &rewritten, cgroups).write(&place)?;
+        record(runtime, process, (&rewritten, &stage), cgroups).write(&place)?;
         Ok(process)
     });
     match recorded {
@@ -85,11 +86,17 @@ pub fn sandbox(
     }
 }
 
-fn record(runtime: &Runtime, stager: Process, rewritten: &Rewritten, cgroups: Vec<PathBuf>) -> Record {
+fn record(
+    runtime: &Runtime,
+    stager: Process,
+    (rewritten, stage): (&Rewritten, &Path),
+    cgroups: Vec<PathBuf>,
+) -> Record {
     Record {
         cgroups,
         program: rewritten.program.clone(),
         terminal: rewritten.terminal,
+        stage: (rewritten.stage != stage).then(|| rewritten.stage.clone()),
         ..Record::new(runtime.clone(), stager)
     }
 }
@@ -105,7 +112,7 @@ fn refuse_secret_environment(request: &SandboxRequest) -> Result<()> {
 }
 
 /// With systemd the document's own words name slice and scope.
-fn cgroupfs_path(request: &SandboxRequest) -> Option<&std::path::Path> {
+fn cgroupfs_path(request: &SandboxRequest) -> Option<&Path> {
     let placement = request.cgroup.as_ref()?;
     (placement.manager == CgroupManager::Cgroupfs).then_some(&placement.path)
 }
@@ -118,6 +125,9 @@ fn cgroups(request: &SandboxRequest) -> Result<Vec<PathBuf>> {
 fn make(place: &Place, rewritten: &Rewritten) -> Result<()> {
     let path = place.path();
     DirBuilder::new().mode(0o700).create(path).or_fail("make the engine's directory", path.display())?;
+    // The root's path must be there for later calls too (runc changes to it), though nothing is mounted on it then.
+    let root = root_on(&place.stage());
+    fs::create_dir_all(&root).or_fail("make the stage", root.display())?;
     let text = serde_json::to_vec(&rewritten.config).map_err(std::io::Error::from);
     text.and_then(|text| fs::write(place.config(), text))
         .or_fail("write the runtime's config.json", place.config().display())

@@ -21,7 +21,7 @@ pub fn signal(request: &SignalRequest) -> Result<Done> {
     let all = matches!(request.target, SignalTarget::All).then_some("--all");
     let number = request.signal.to_string();
     let words = all.into_iter().chain([request.id.as_str(), number.as_str()]);
-    match Call::new(&record.runtime, &place, "kill").words(words).run(request.id.as_str()) {
+    match Call::new(&record, &place, "kill").words(words).run(request.id.as_str()) {
         Ok(_) => Ok(Done::default()),
         Err(error) if is_alive(first, &request.id)? => Err(error),
         Err(_) => Err(Error::new(ErrorCode::WrongState, STEP)

@@ -2,7 +2,7 @@
 //! `create`.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Effect, Error, Ledger, Result};
 use nucleus_linux::fault::{OrFail, system};
@@ -16,6 +16,7 @@ use crate::staging::{Staged, attach};
 /// What it takes with it.
 pub(crate) struct Stager<'a> {
     pub(crate) staged: Vec<Staged>,
+    pub(crate) stage: &'a Path,
     pub(crate) hidden: &'a [PathBuf],
     pub(crate) command: &'a Command,
     pub(crate) handles: Handles<'a>,
@@ -54,7 +55,7 @@ impl Stager<'_> {
         mount::set_root_propagation(Propagation::Private)
             .or_fail("make the staging mount namespace private", "/")?;
         hide(self.hidden).or_fail("hide a mount from the runtime", format!("{:?}", self.hidden))?;
-        attach(std::mem::take(&mut self.staged))?;
+        attach(self.stage, std::mem::take(&mut self.staged))?;
         if gate::hear(gate)? == gate::Heard::End {
             return Ok(());
         }

@@ -8,26 +8,26 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Descriptors, Result, SandboxRequest};
 use nucleus_linux::fault::{OrFail, invalid, unsupported};
 use nucleus_sys::id_map::user_namespace;
-use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Propagation, Reach};
+use nucleus_sys::mount::{Change, DetachedMount, FsContext, MountAttrFlags, Propagation, Reach};
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 
 use crate::config::{Bind, Rewritten, Root, bind_on, root_on};
 
-/// A mount and its place on the stage, which exists on disk and is empty.
+/// A mount, and its place on the stage.
 pub(crate) struct Staged {
     mount: DetachedMount,
     place: PathBuf,
+    kind: FileType,
 }
 
-/// Opens and clones all of it, and makes the places.
+/// Opens and clones all of it.
 pub(crate) fn prepare(
     rewritten: &Rewritten,
-    stage: &Path,
     request: &SandboxRequest,
     descriptors: Descriptors<'_>,
 ) -> Result<Vec<Staged>> {
-    fs::create_dir(stage).or_fail("make the stage", stage.display())?;
+    let stage = &rewritten.stage;
     let root = staged(self::root(&rewritten.root, request, descriptors)?, root_on(stage))?;
     let binds = rewritten.binds.iter().map(|bind| {
         let mount = match request.mount_sources.get(&bind.index) {
@@ -40,23 +40,35 @@ pub(crate) fn prepare(
     std::iter::once(Ok(root)).chain(binds).chain(tmpfs).collect()
 }
 
-/// Attaches all of it in this process's mount namespace, which must be its own.
-pub(crate) fn attach(staged: Vec<Staged>) -> Result<()> {
-    for Staged { mount, place } in staged {
+fn staged(mount: DetachedMount, place: PathBuf) -> Result<Staged> {
+    let stat = rustix::fs::fstat(mount.as_fd()).or_fail("look at a mount", place.display())?;
+    Ok(Staged { mount, place, kind: FileType::from_raw_mode(stat.st_mode) })
+}
+
+/// Attaches all of it in this process's mount namespace, which must be its own: on a file system in memory that comes on top of
+/// the stage's directory, so that the places are nowhere on disk.
+pub(crate) fn attach(stage: &Path, staged: Vec<Staged>) -> Result<()> {
+    empty(stage).or_fail("make the stage", stage.display())?;
+    for Staged { mount, place, kind } in staged {
+        let made: io::Result<()> = match kind {
+            FileType::Directory => fs::create_dir(&place),
+            _ => fs::File::create_new(&place).map(drop),
+        };
+        made.or_fail("make a place on the stage", place.display())?;
         let target = open_path(&place)?;
         mount.attach(target.as_fd()).or_fail("attach a mount on the stage", place.display())?;
     }
     Ok(())
 }
 
-fn staged(mount: DetachedMount, place: PathBuf) -> Result<Staged> {
-    let stat = rustix::fs::fstat(mount.as_fd()).or_fail("look at a mount", place.display())?;
-    let made: io::Result<()> = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => fs::create_dir(&place),
-        _ => fs::File::create_new(&place).map(drop),
-    };
-    made.or_fail("make a place on the stage", place.display())?;
-    Ok(Staged { mount, place })
+/// Puts an empty file system on top of a directory.
+pub(crate) fn empty(directory: &Path) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+    let context = FsContext::open("tmpfs")?;
+    context.set("mode", "0755")?;
+    let empty = context.mount(MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID)?;
+    empty.attach(directory.as_fd()).map(drop)
 }
 
 fn root(root: &Root, request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<DetachedMount> {

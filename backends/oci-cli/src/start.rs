@@ -22,5 +22,5 @@ pub fn start(request: &ContainerRequest) -> Result<Done> {
 }
 
 pub(crate) fn let_go(record: &Record, place: &Place, id: &ContainerId) -> Result<()> {
-    Call::new(&record.runtime, place, "start").words([id.as_str()]).run(id.as_str()).map(drop)
+    Call::new(record, place, "start").words([id.as_str()]).run(id.as_str()).map(drop)
 }

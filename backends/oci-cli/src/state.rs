@@ -49,7 +49,7 @@ pub(crate) fn is_alive(process: Process, id: &ContainerId) -> Result<bool> {
 
 /// The runtime's own word for it.
 pub(crate) fn status(record: &Record, place: &Place, id: &ContainerId) -> Result<Status> {
-    let answer = Call::new(&record.runtime, place, "state").words([id.as_str()]).run(id.as_str())?;
+    let answer = Call::new(record, place, "state").words([id.as_str()]).run(id.as_str())?;
     let unreadable = |cause: String| {
         let text = String::from_utf8_lossy(&answer);
         Error::new(ErrorCode::Protocol, format!("read the answer of {} to `state`", record.runtime.name))

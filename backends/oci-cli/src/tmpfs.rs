@@ -8,7 +8,7 @@ use nucleus_linux::fault::{system, unsupported};
 use nucleus_sys::mount::{DetachedMount, FsContext, MountAttrFlags};
 use serde_json::{Map, Value, json};
 
-use crate::config::{bind_on, options};
+use crate::config::{bind_on, has_user_namespace, options};
 
 /// One of them.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,8 +28,7 @@ const OF_THE_FILE_SYSTEM: [&str; 6] = ["size", "mode", "uid", "gid", "nr_inodes"
 /// Takes the mounts that can be made beforehand out of a document. In a user namespace their owners would be meant in its ids;
 /// what lies in `/dev` must come after that; and with any other word the runtime knows better.
 pub(crate) fn take(config: &mut Map<String, Value>, stage: &Path) -> Vec<Tmpfs> {
-    let namespaces = config.get("linux").and_then(|linux| linux.get("namespaces")?.as_array());
-    if namespaces.into_iter().flatten().any(|one| one["type"] == "user") {
+    if has_user_namespace(config) {
         return Vec::new();
     }
     let Some(Value::Array(mounts)) = config.get_mut("mounts") else { return Vec::new() };

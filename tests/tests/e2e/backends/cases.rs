@@ -1,7 +1,7 @@
 //! The cases of the table.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -134,25 +134,6 @@ pub(super) fn id_mapped_volume(subject: &Subject) {
     assert_eq!(text, "4000:5000");
 }
 
-/// A link in place of a checked source, made while the container is being made, leads nowhere: the source was opened once.
-pub(super) fn exchanged_volume(subject: &Subject) {
-    let files = open_directory(&subject.host, "files");
-    let path = subject.host.path("volume");
-    fs::create_dir(&path).unwrap();
-    fs::write(path.join("mine"), "mine").unwrap();
-    let call = subject.shell("", "while ! test -e /files/go; do sleep 0.02; done; cat /volume/mine");
-    let call = call.args(["--volume", &writable(&files, "/files")]);
-    let running = call.args(["--volume", &writable(&path, "/volume")]).spawn();
-    let stated = || fs::read_dir(subject.host.root()).is_ok_and(|mut entries| entries.next().is_some());
-    subject.host.wait_until("the container is being made", stated);
-    fs::rename(&path, subject.host.path("away")).unwrap();
-    symlink("/etc", &path).unwrap();
-    fs::write(files.join("go"), "").unwrap();
-    let output = running.wait();
-    // Either it came before the source was opened, and is refused, or it changes nothing.
-    assert!(output.code() == Some(125) || output.text() == "mine", "{output}");
-}
-
 pub(super) fn tmpfs(subject: &Subject) {
     let yaml = "mounts: {tmpfs: [{target: /small, size: 1M}]}";
     let script = "head -c 4000000 /dev/zero > /small/file 2>/dev/null || echo full; stat -c %a /small";
@@ -214,6 +195,43 @@ pub(super) fn pids_limit(subject: &Subject) {
 pub(super) fn network(subject: &Subject) {
     let script = "ls /sys/class/net; cat /sys/class/net/lo/operstate; grep -c . /proc/net/route";
     assert_eq!(subject.prints("", script), "lo\nunknown\n1");
+}
+
+pub(super) fn user_namespace(subject: &Subject) {
+    let map = "[{container: 0, host: 100000, size: 65536}]";
+    let yaml = format!("namespaces: {{user: {{uidMap: {map}, gidMap: {map}}}}}");
+    let script = "id -u; tr -s ' ' < /proc/self/uid_map; touch /x 2>/dev/null || echo read-only; touch /tmp/x && echo but /tmp";
+    assert_eq!(subject.prints(&yaml, script), "0\n 0 100000 65536\nread-only\nbut /tmp");
+    let (id, running) = sleeping(subject, &yaml);
+    let output = subject.host.nucleus("exec").args([&id, "/bin/sh", "-c", "id -u; exit 3"]).output();
+    assert_eq!(output.assert_code(3).text(), "0");
+    end(subject, &id, running);
+}
+
+pub(super) fn parameters(subject: &Subject) {
+    let base = format!("{}\nworkload: {{oomScoreAdj: 500}}", subject.backend.yaml());
+    let yaml = format!("{base}\nsecurity: {{landlock: off, sysctls: {{kernel.msgmax: '7000'}}}}");
+    let profile = subject.host.profile(crate::DEV, &yaml);
+    let script = "cat /proc/sys/kernel/msgmax /proc/self/oom_score_adj";
+    assert_eq!(subject.host.shell(profile, script).output().assert_success().text(), "7000\n500");
+}
+
+pub(super) fn other_networks(subject: &Subject) {
+    let script = "readlink /proc/self/ns/net";
+    let host = fs::read_link("/proc/self/ns/net").unwrap().display().to_string();
+    assert_eq!(subject.prints("network: {mode: host, allowHost: true}", script), host);
+    let mut other = Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
+    let path = format!("/proc/{}/ns/net", other.id());
+    let is_there = || fs::read_link(&path).is_ok_and(|found| found.display().to_string() != host);
+    subject.host.wait_until("a network namespace", is_there);
+    let wanted = fs::read_link(&path).unwrap().display().to_string();
+    let base = format!("{}\nsecurity: {{landlock: off}}", subject.backend.yaml());
+    let profile =
+        subject.host.profile(crate::BASE, &format!("{base}\nnamespaces: {{network: {{path: {path}}}}}"));
+    let output = subject.host.shell(profile, script).output();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(output.assert_success().text(), wanted);
 }
 
 pub(super) fn signals(subject: &Subject) {

@@ -1,7 +1,7 @@
 //! A runtime that misbehaves: each way is one clear error, and leaves nothing (which [`Host`] checks).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use nucleus_tests::{Host, Nucleus, Output};
@@ -16,6 +16,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 misbehaviour=$1; shift
 log=$4
 case "$misbehaviour $7" in
+"is-slow create") : > "${0%/*}/creating"; sleep 0.5; exec /usr/bin/crun "$@";;
 "hangs create") sleep 1000 & sleep 1000;;
 "says-why create") echo '{"level":"error","msg":"the moon is wrong"}' >> "$log"; exit 1;;
 "says-nothing create") exit 3;;
@@ -137,4 +138,27 @@ fn a_kill_that_hangs_is_an_error_in_time() {
     running.signal(Signal::KILL);
     running.wait();
     host.nucleus("gc").output().assert_success();
+}
+
+/// What the core has checked and opened is what is mounted, though its path leads elsewhere when the runtime looks.
+#[test]
+fn a_source_that_is_exchanged_before_the_runtime_mounts_it_stays_what_was_checked() {
+    let host = Host::enter();
+    let (volume, image) = (host.path("volume"), host.path("image"));
+    fs::create_dir(&volume).unwrap();
+    fs::write(volume.join("mine"), "mine").unwrap();
+    let root = nucleus_tests::rootfs::Rootfs::busybox(&image);
+    root.file("mine", "mine");
+    let slow = profile(&host, "is-slow");
+    let yaml = fs::read_to_string(&slow).unwrap() + &format!("rootfs: {{path: {}}}\n", image.display());
+    fs::write(&slow, yaml).unwrap();
+    let call = host.shell(&slow, "cat /mine /volume/mine").args(["--volume", &writable(&volume, "/volume")]);
+    let mut running = call.spawn();
+    running.wait_for_file(&host.path("creating"));
+    for path in [&volume, &image] {
+        fs::rename(path, path.with_extension("away")).unwrap();
+        symlink("/etc", path).unwrap();
+    }
+    let output = running.wait().assert_success();
+    assert_eq!(output.text().replace('\n', ""), "minemine");
 }
