@@ -15,6 +15,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 [ "$1" = features ] && exit 1
 misbehaviour=$1; shift
 log=$4
+echo "$7 $8" >> "${0%/*}/verbs"
 case "$misbehaviour $7" in
 "is-slow create") : > "${0%/*}/creating"; sleep 0.5; exec /usr/bin/crun "$@";;
 "hangs create") sleep 1000 & sleep 1000;;
@@ -58,6 +59,26 @@ fn run(host: &Host, misbehaviour: &str) -> Output {
 fn one_that_behaves_is_as_good_as_the_real_one() {
     let host = Host::enter();
     run(&host, "behaves").assert_code(5);
+}
+
+/// The runtime itself is told that the container goes: it has hooks to call and groups of its own to remove.
+#[test]
+fn the_runtime_deletes_what_it_created_also_after_a_kill() {
+    let host = Host::enter();
+    let verbs = || fs::read_to_string(host.path("verbs")).unwrap();
+    run(&host, "behaves").assert_code(5);
+    assert_eq!(verbs(), "create --bundle\nstart ".to_owned() + &id_of(&verbs()) + "\ndelete --force\n");
+    let (_, running) = sleeping(&host, "behaves");
+    running.signal(Signal::KILL);
+    running.wait();
+    fs::remove_file(host.path("verbs")).unwrap();
+    host.nucleus("gc").output().assert_success();
+    assert_eq!(verbs(), "delete --force\n");
+}
+
+/// The container that was started.
+fn id_of(verbs: &str) -> String {
+    verbs.lines().find_map(|line| line.strip_prefix("start ")).unwrap_or_default().to_owned()
 }
 
 #[test]
