@@ -1,6 +1,8 @@
 //! What a runtime is: its name and version, by its own word (`--version`).
 
 use std::cell::OnceCell;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::groups;
@@ -37,7 +39,7 @@ impl Known {
     /// # Errors
     /// `host-unfit` when it does not answer.
     pub(crate) fn ask(options: &Options) -> Result<Self> {
-        let version = answer(&options.program, &["--version"], options.patience())?;
+        let version = version(options)?;
         let (make, name) = identify(&version).ok_or_else(|| {
             Error::new(ErrorCode::HostUnfit, "ask for `--version`")
                 .on(options.program.display())
@@ -83,12 +85,25 @@ impl Known {
 
     /// crun refuses a host on which cgroup v2 has controllers beside cgroup v1 ("cgroups in hybrid mode not supported"). It
     /// need not see that hierarchy: limits are set where the controllers of v1 are.
-    fn hidden(&self) -> Vec<std::path::PathBuf> {
+    fn hidden(&self) -> Vec<PathBuf> {
         match self.make {
             Make::Crun => groups::unified_with_controllers().into_iter().collect(),
             Make::Runc | Make::Youki | Make::Other => Vec::new(),
         }
     }
+}
+
+/// One call of nucleus asks the same program twice: what it can, and then how to call it.
+static ASKED: OnceLock<(PathBuf, String)> = OnceLock::new();
+
+fn version(options: &Options) -> Result<String> {
+    if let Some((_, version)) = ASKED.get().filter(|(program, _)| *program == options.program) {
+        return Ok(version.clone());
+    }
+    let version = answer(&options.program, &["--version"], options.patience())?;
+    // Another program's answer may be there already: then this one is asked anew each time.
+    let _ = ASKED.set((options.program.clone(), version.clone()));
+    Ok(version)
 }
 
 /// The make and the name with its version, from `crun version 1.8.1`, `youki version: 0.3.0` or `foo 1.2`.

@@ -373,6 +373,39 @@ pub(super) fn made_for_an_engine(subject: &Subject) {
     host.nucleus("delete").arg(&id).output().assert_success();
 }
 
+/// Each kind of hook that an engine's document has is called once and in order, whoever calls it.
+pub(super) fn hooks(subject: &Subject) {
+    let host = &subject.host;
+    let log = host.path("order");
+    let mut bundle = Bundle::new(host, "bundle", &["sleep", "60"]);
+    for point in ["prestart", "createRuntime", "poststart", "poststop"] {
+        let script = format!("echo {point} >> {}", log.display());
+        let hook = serde_json::json!({"path": "/bin/sh", "args": ["sh", "-c", script]});
+        bundle = bundle.push(&format!("/hooks/{point}"), hook);
+    }
+    let bundle = bundle.write();
+    let (id, profile) = (host.fresh_id(), subject.profile(""));
+    let create =
+        host.nucleus("create").profile(&profile).arg("--bundle").arg(bundle.path()).arg(&id).detached();
+    create.output().assert_success();
+    host.nucleus("start").arg(&id).output().assert_success();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "prestart\ncreateRuntime\npoststart\n");
+    host.nucleus("delete").args(["--force", &id]).output().assert_success();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "prestart\ncreateRuntime\npoststart\npoststop\n");
+}
+
+pub(super) fn descriptors(subject: &Subject) {
+    let host = &subject.host;
+    let file = host.file("preserved", "content");
+    let bundle = Bundle::shell(host, "bundle", "cat <&3; ls /proc/self/fd | tr '\\n' ' '").write();
+    let run = host.nucleus("run").profile(subject.profile("")).arg("--bundle").arg(bundle.path());
+    let run = run.args(["--preserve-fds", "1"]).arg(host.fresh_id());
+    let open = format!("exec 3<{0} 4<{0}; exec \"$@\"", file.display());
+    let output = run.through(["/bin/bash", "-c", &open, "bash"]).output().assert_success();
+    // The fourth is the directory that ls itself reads.
+    assert_eq!(output.text(), "content0 1 2 3 4");
+}
+
 /// What is left of a container whose nucleus was killed goes with `gc`: checked when the host is left.
 pub(super) fn killed_nucleus(subject: &Subject) {
     let (id, running) = sleeping(subject, "");

@@ -45,6 +45,8 @@ pub(super) const CASES: &[Case] = &[
     ("standard input ends", input_ends),
     ("10 MB through a pipe", ten_megabytes),
     ("a container that an engine makes", made_for_an_engine),
+    ("hooks of an engine's document", hooks),
+    ("descriptors beyond the standard three", descriptors),
     ("kill -9 of nucleus", killed_nucleus),
 ];
 
