@@ -1,12 +1,13 @@
 //! Attestation: a manifest of a root file system, and the proof that the root file system is what it says.
 
 mod manifest;
+mod regular;
 mod signature;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -170,13 +171,12 @@ fn read(path: &Path, public_key: Option<&str>) -> Result<Vec<Entry>> {
             .hint(hint)
     };
     let make = "make it with `nucleus rootfs attest`, or name it as `rootfs.attestation.manifest`";
-    let file = File::open(path).map_err(|error| refuse(&error, make))?;
+    let file = regular::open(path).map_err(|error| refuse(&error, make))?;
     if public_key.is_none() && is_foreign(&file).map_err(|error| refuse(&error, make))? {
         let hint = "make it root's or yours and writable by its owner alone, or have it signed and name the `publicKey`";
         return Err(refuse(&"others than root and you could have written it", hint));
     }
-    let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text).map_err(|error| refuse(&error, make))?;
+    let text = regular::content(file, LONGEST).map_err(|error| refuse(&error, make))?;
     if let Some(key) = public_key {
         signature::verify(path, &text, key)?;
     }

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use minisign_verify::{Error as Refusal, PublicKey, Signature};
 use nucleus_abi::{Error, ErrorCode, Result};
 
+use super::regular;
+
+/// Longest signature that is read, in bytes: minisign's has four lines, of which two are comments.
+const LONGEST: u64 = 64 << 10;
+
 /// Verifies that the owner of a public key (its second line, in base64) has signed a manifest.
 ///
 /// # Errors
@@ -18,7 +23,8 @@ pub(super) fn verify(manifest: &Path, text: &[u8], key: &str) -> Result<()> {
             .hint(hint))
     };
     let sign = "sign the manifest with `minisign -S -m MANIFEST`, with the key that the profile trusts";
-    let signature = match std::fs::read_to_string(&path) {
+    let text_of = |file| String::from_utf8(regular::content(file, LONGEST)?).map_err(std::io::Error::other);
+    let signature = match regular::open(&path).and_then(text_of) {
         Ok(signature) => signature,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return refuse(&"the signature is missing", sign);

@@ -129,6 +129,24 @@ fn a_manifest_that_others_could_have_written_needs_a_signature() {
     assert!(refused(&root).to_string().contains("root.nucleus-manifest: No such file"));
 }
 
+/// Opened as a file is, a fifo would keep the start waiting for ever.
+#[test]
+fn a_manifest_or_signature_that_is_no_file_is_refused_at_once() {
+    let scratch = Scratch::new();
+    let root = attested(&scratch);
+    let fifo = |name: &str| {
+        let (path, mode) = (scratch.path(name), rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    let signed = AttestationPlan { public_key: Some("RWQ".to_owned()), ..AttestationPlan::default() };
+    fifo("root.nucleus-manifest.minisig");
+    let error = verify_directory(&root, &signed, &Progress::default()).unwrap_err();
+    assert!(error.cause.unwrap().contains("it is no regular file"));
+    fs::remove_file(scratch.path("root.nucleus-manifest")).unwrap();
+    fifo("root.nucleus-manifest");
+    assert!(refused(&root).cause.unwrap().contains("it is no regular file"));
+}
+
 #[test]
 fn a_manifest_that_is_cut_short_is_no_smaller_manifest() {
     let scratch = Scratch::new();
