@@ -151,6 +151,16 @@ secrets:
 }
 
 #[test]
+fn a_variable_that_is_a_secrets_source_is_not_passed_in_the_clear() {
+    let text = "\
+workload: {envFrom: [LANG, TOKEN]}
+secrets:
+  - {source: {env: TOKEN}, target: /run/token}
+";
+    insta::assert_snapshot!(rendered_text("clear", format!("{V1}{text}")));
+}
+
+#[test]
 fn duplicate_keys() {
     let text = "resources:\n  memory: 1G\n  pids: 5\n  memory: 2G\nresources: {}\n";
     insta::assert_snapshot!(rendered_text("duplicate", format!("{V1}{text}")));

@@ -24,7 +24,10 @@ pub(super) fn mistakes(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> 
         ];
         found.into_iter().flatten().map(move |mistake| diagnostic(index, mistake, origins))
     });
-    own.chain(read_twice(profile, origins)).chain(variables(profile, origins)).collect()
+    own.chain(read_twice(profile, origins))
+        .chain(variables(profile, origins))
+        .chain(in_the_clear(profile, origins))
+        .collect()
 }
 
 fn diagnostic(index: usize, (key, message, help): Mistake, origins: &Origins) -> Diagnostic {
@@ -122,4 +125,24 @@ fn variables(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
         }
     }
     mistakes
+}
+
+/// A variable that is a secret's source would reach the workload beside the secret, for all to see.
+fn in_the_clear(profile: &Profile, origins: &Origins) -> Vec<Diagnostic> {
+    let inherited = profile.workload.env_from.iter().enumerate();
+    let told = inherited.filter_map(|(place, name)| {
+        let is_source = |secret: &Secret| secret.source.env.as_ref() == Some(name);
+        let index = profile.secrets.iter().position(is_source)?;
+        let origin = origins.of(&format!("/workload/envFrom/{place}"));
+        let source = origins.of(&format!("/secrets/{index}/source/env"));
+        let message = format!(
+            "`workload.envFrom` passes {}, which `secrets[{index}]` reads, in the clear",
+            name.as_str()
+        );
+        let help = format!(
+            "remove it, or the secret at {source}; a secret's `env` gives the workload a variable of any name"
+        );
+        Some(Diagnostic::new(&origin, message, "here").help(help))
+    });
+    told.collect()
 }
