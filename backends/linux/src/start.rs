@@ -57,9 +57,12 @@ pub(crate) struct OpenAhead {
 }
 
 impl OpenAhead {
-    /// The FIFO goes: the last stage has passed, or is about to.
+    /// The FIFO goes: the last stage has passed, or is about to. Who calls `start` meanwhile may have removed it.
     pub(crate) fn remove(self) -> Result<()> {
-        fs::remove_file(&self.path).or_fail("remove the start gate", self.path.display())
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.or_fail("remove the start gate", self.path.display()),
+        }
     }
 }
 

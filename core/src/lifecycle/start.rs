@@ -8,6 +8,7 @@ use nucleus_abi::{ContainerId, Error, ErrorCode, Result, Status};
 use super::found::Found;
 use super::notify::Messenger;
 use super::operation::Operation;
+use super::record::Supervision;
 use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
@@ -27,6 +28,9 @@ pub fn start(
     let found = Found::open(id, root, registry)?;
     let alone = Operation::alone(id, root)?;
     let refused = match found.state()?.status {
+        Status::Created if found.record.supervision == Supervision::Owner => {
+            Some("it is being run in the foreground, and whoever runs it starts it")
+        }
         Status::Created => None,
         Status::Creating => Some("it is still being made"),
         Status::Running | Status::Paused => Some("cannot start an already running container"),

@@ -13,6 +13,7 @@ use nucleus_sys::mount::{self, Change, DetachedMount, MountAttrFlags, Propagatio
 use nucleus_sys::namespace::NamespaceSet;
 
 use super::mounts;
+use super::own::Site;
 use crate::cgroups::{Group, Version};
 use crate::config::{Configuration, Datum, FileSystem, Mount};
 use crate::fault::OrFail;
@@ -29,7 +30,7 @@ pub(super) fn mount(
     groups: &[Group],
 ) -> Result<()> {
     let attributes = ATTRIBUTES | mount.tree.then(mount.own).set;
-    let place = mounts::directory(root, &mount.target)?;
+    let place = mounts::directory(&Site::new(root, &mount.target))?;
     let has_namespace = configuration.namespaces.new.contains(NamespaceSet::CGROUP);
     match groups {
         [only] if only.version() == Version::V2 && has_namespace => {

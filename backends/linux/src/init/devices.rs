@@ -13,6 +13,7 @@ use nucleus_sys::mount::{Change, DetachedMount, MountAttrFlags, Reach};
 use nucleus_sys::{Mode, OFlags};
 
 use super::mounts;
+use super::own::Site;
 use crate::config::{Datum, FileSystem};
 use crate::fault::{OrFail, explain};
 
@@ -53,32 +54,28 @@ pub(super) fn open(root: Root<'_>) -> std::io::Result<OwnedFd> {
 }
 
 /// Where the configuration mounts no `/dev`.
-pub(super) fn mount_dev(root: Root<'_>) -> Result<()> {
+pub(super) fn mount_dev(root: Root<'_>) -> Result<OwnedFd> {
     let tmpfs =
         FileSystem::new("tmpfs", "tmpfs", vec![Datum::new("mode", "755"), Datum::new("size", "65536k")]);
-    let place = mounts::directory(root, &dev())?;
-    mounts::attach(
-        mounts::make(&tmpfs, DEV_ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_NODEV, &dev())?,
-        &place,
-        &dev(),
-    )
+    let place = mounts::directory(&Site::new(root, &dev()))?;
+    let made = mounts::make(&tmpfs, DEV_ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_NODEV, &dev())?;
+    made.attach(place.as_fd()).or_fail("attach a mount", dev())
 }
 
 /// Fills our `/dev`; returns its `null`.
-pub(super) fn populate(root: Root<'_>) -> Result<OwnedFd> {
+pub(super) fn populate(inside: BorrowedFd<'_>) -> Result<OwnedFd> {
     let step = "fill the container's /dev";
-    let inside = open(root).or_fail(step, "/dev")?;
     let host = host_dev()?;
     let mut null = None;
     for (name, number) in STANDARD {
         let node = clone_standard(host.as_fd(), name, number)?;
-        let place = make_file(inside.as_fd(), name)?;
+        let place = make_file(inside, name)?;
         let attached =
             node.attach(place.as_fd()).or_fail(step, format!("/dev/{}", name.to_string_lossy()))?;
         null.get_or_insert(attached);
     }
     for (name, target) in LINKS {
-        rustix::fs::symlinkat(target, &inside, name).or_fail(step, format!("/dev/{name}"))?;
+        rustix::fs::symlinkat(target, inside, name).or_fail(step, format!("/dev/{name}"))?;
     }
     Ok(null.expect("`null` is the first of the standard devices"))
 }

@@ -10,6 +10,7 @@ pub(crate) mod devices;
 mod mounts;
 pub(crate) mod namespaces;
 mod nodes;
+mod own;
 mod paths;
 mod root;
 mod sysctls;
@@ -34,6 +35,8 @@ use crate::hooks::{Callbacks, Moment};
 use crate::joining::{Target, is_for_parent};
 use crate::sources::Sources;
 use crate::workload::{Given, Handover, labels};
+
+use own::{Own, Site};
 
 /// What the child gets from its parent, by being a copy of it.
 pub(crate) struct Inside<'a> {
@@ -214,6 +217,7 @@ struct Build<'a> {
     detached_root: Option<DetachedMount>,
     binds: std::collections::BTreeMap<usize, crate::sources::Bind>,
     root: Option<OwnedFd>,
+    own: Own,
     /// The attached `/dev/null` of the container.
     null: Option<OwnedFd>,
     /// Mounts to be made read-only at the end.
@@ -266,6 +270,7 @@ pub(crate) fn run(inside: Inside<'_>, gate: Socket) -> i32 {
         detached_root: sources.root,
         binds: sources.binds,
         root: None,
+        own: Own::default(),
         null: None,
         unsealed: Vec::new(),
         pty: None,
@@ -337,7 +342,7 @@ impl<'a> Build<'a> {
             Step::Isolate => root::isolate(),
             Step::AttachRoot => self.attach_root(),
             Step::RefuseLinks => root::refuse_links(self.root()),
-            Step::MountDev => devices::mount_dev(self.root()),
+            Step::MountDev => self.mount_dev(),
             Step::PopulateDev => self.populate_dev(),
             Step::Mount(mount) => self.mount(mount),
             Step::Devices => nodes::add(self.root(), &self.configuration.devices),
@@ -398,8 +403,18 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    fn mount_dev(&mut self) -> Result<()> {
+        self.own.keep_dev(devices::mount_dev(self.root())?);
+        Ok(())
+    }
+
+    fn site<'s>(&'s self, mount: &'s Mount) -> Site<'s> {
+        self.own.site(self.root(), &mount.target)
+    }
+
     fn populate_dev(&mut self) -> Result<()> {
-        self.null = Some(devices::populate(self.root())?);
+        let dev = self.own.dev().expect("only a `/dev` of ours is filled");
+        self.null = Some(devices::populate(dev.as_fd())?);
         Ok(())
     }
 
@@ -408,14 +423,21 @@ impl<'a> Build<'a> {
             Content::Bind { .. } => {
                 let bind =
                     self.binds.remove(&mount.index).expect("each bind mount was prepared by the parent");
-                mounts::bind(self.root(), mount, bind)
+                let made = mounts::bind(&self.site(mount), bind)?;
+                self.own.keep(mount, made);
+                Ok(())
             }
             Content::New(file_system) => {
                 let namespaces = &self.configuration.namespaces;
-                self.unsealed.extend(mounts::file_system(self.root(), mount, file_system, namespaces)?);
+                let made = mounts::file_system(&self.site(mount), mount, file_system, namespaces)?;
+                if mount.seals() {
+                    let unsealed = made.try_clone().or_fail("duplicate a descriptor", &mount.target)?;
+                    self.unsealed.push(unsealed);
+                }
+                self.own.keep(mount, made);
                 Ok(())
             }
-            Content::Remount(data) => mounts::remount(self.root(), mount, data),
+            Content::Remount(data) => mounts::remount(&self.site(mount), mount, data),
             Content::Cgroup => cgroup_mount::mount(self.root(), mount, self.configuration, self.groups),
         }
     }
@@ -427,8 +449,9 @@ impl<'a> Build<'a> {
 
     fn cover(&self) -> Result<()> {
         let mut null = paths::Null::new(self.null.as_ref());
-        paths::mask(self.root(), &self.configuration.masked, &mut null)?;
-        paths::make_readonly(self.root(), &self.configuration.readonly)
+        let site = |path| self.own.site(self.root(), path);
+        paths::mask(site, &self.configuration.masked, &mut null)?;
+        paths::make_readonly(site, &self.configuration.readonly)
     }
 }
 

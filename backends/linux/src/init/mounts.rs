@@ -10,6 +10,7 @@ use nucleus_sys::mount::{
 };
 use nucleus_sys::{Mode, OFlags};
 
+use super::own::Site;
 use super::{copy_up, devices, root};
 use crate::config::{Attributes, Datum, FileSystem, Filled, Mount, Namespaces, Source};
 use crate::fault::{OrFail, explain, invalid, system, unsupported};
@@ -17,27 +18,26 @@ use crate::sources::{Bind, Shape, shape};
 
 const STEP: &str = "make the place for a mount";
 
-pub(super) fn bind(root: Root<'_>, mount: &Mount, bind: Bind) -> Result<()> {
-    let place = place(root, &mount.target, bind.shape)?;
-    attach(bind.mount, &place, &mount.target)
+pub(super) fn bind(site: &Site<'_>, bind: Bind) -> Result<OwnedFd> {
+    let place = place(site, bind.shape)?;
+    bind.mount.attach(place.as_fd()).or_fail("attach a mount", site.target)
 }
 
-/// Mounts a new file system. A tmpfs that shall be read-only still has to take the places for other mounts: it is
-/// returned, to be sealed by [`seal`] when all are made.
+/// Mounts a new file system, and returns it. A tmpfs that shall be read-only still has to take the places for other mounts:
+/// it is to be sealed by [`seal`] when all are made.
 pub(super) fn file_system(
-    root: Root<'_>,
+    site: &Site<'_>,
     mount: &Mount,
     file_system: &FileSystem,
     namespaces: &Namespaces,
-) -> Result<Option<OwnedFd>> {
-    let covered_mode = covered_mode(root, mount, file_system);
-    let place = directory(root, &mount.target)?;
+) -> Result<OwnedFd> {
+    let covered_mode = covered_mode(site, file_system);
+    let place = directory(site)?;
     let mut attributes = mount.tree.then(mount.own).set | mount.devices.attributes(Source::Other).set;
     if devices::is_dev(&mount.target) {
         attributes |= devices::DEV_ATTRIBUTES;
     }
-    let sealed = mount.seals();
-    if sealed {
+    if mount.seals() {
         attributes -= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
     let made = match make_at(file_system, covered_mode.as_ref(), attributes, &mount.target, &place) {
@@ -55,8 +55,7 @@ pub(super) fn file_system(
             made.change(change, *reach).or_fail("set a mount's propagation", &mount.target)?;
         }
     }
-    let attached = made.attach(place.as_fd()).or_fail("attach a mount", &mount.target)?;
-    Ok(sealed.then_some(attached))
+    made.attach(place.as_fd()).or_fail("attach a mount", &mount.target)
 }
 
 /// Makes what was left writable for the places of other mounts read-only, by its descriptor.
@@ -69,11 +68,11 @@ pub(super) fn seal(mounts: &[OwnedFd]) -> Result<()> {
 
 /// A tmpfs that does not say its mode has that of the directory that it covers, as with runc; where there is none, the
 /// kernel's default, 1777.
-fn covered_mode(root: Root<'_>, mount: &Mount, file_system: &FileSystem) -> Option<Datum> {
+fn covered_mode(site: &Site<'_>, file_system: &FileSystem) -> Option<Datum> {
     if file_system.kind != "tmpfs" || file_system.data.iter().any(|datum| datum.key == "mode") {
         return None;
     }
-    let covered = root.open(&mount.target, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+    let covered = site.root.open(&site.path, OFlags::PATH | OFlags::DIRECTORY).ok()?;
     let mode = rustix::fs::fstat(covered).ok()?.st_mode & 0o7777;
     Some(Datum::new("mode", format!("{mode:o}")))
 }
@@ -93,10 +92,10 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 /// Gives what is mounted at the target other attributes, and its file system other options.
-pub(super) fn remount(root: Root<'_>, mount: &Mount, data: &[Datum]) -> Result<()> {
+pub(super) fn remount(site: &Site<'_>, mount: &Mount, data: &[Datum]) -> Result<()> {
     let step = "change a mount";
-    let top = root.open(&mount.target, OFlags::PATH).or_fail(step, &mount.target)?;
-    refuse_redirection(root, &mount.target, top.as_fd())?;
+    let top = site.root.open(&site.path, OFlags::PATH).or_fail(step, &mount.target)?;
+    refuse_redirection(site, top.as_fd())?;
     let Attributes { set, clear } = mount.tree.then(mount.own);
     let change = Change { set, clear, ..Change::default() };
     mount::change(top.as_fd(), change, Reach::Mount).map_err(|error| match error.raw_os_error() {
@@ -203,27 +202,29 @@ pub(super) fn attach(mount: DetachedMount, place: &OwnedFd, target: &InRootPath)
 }
 
 /// The place for a mount of a file or directory: what the image has there, or a new one if the root can be written to.
-fn place(root: Root<'_>, target: &InRootPath, wanted: Shape) -> Result<OwnedFd> {
+fn place(site: &Site<'_>, wanted: Shape) -> Result<OwnedFd> {
     if wanted == Shape::Directory {
-        return directory(root, target);
+        return directory(site);
     }
-    let place = root.create_file(target, Mode::from(0o644)).map_err(|error| missing(target, &error))?;
-    refuse_redirection(root, target, place.as_fd())?;
+    let made = site.root.create_file(&site.path, Mode::from(0o644));
+    let place = made.map_err(|error| missing(site.target, &error))?;
+    refuse_redirection(site, place.as_fd())?;
     match shape(place.as_fd())? {
         Shape::File => Ok(place),
         Shape::Directory => {
-            Err(mismatch(target, "a file is to be mounted, and the image has a directory there"))
+            Err(mismatch(site.target, "a file is to be mounted, and the image has a directory there"))
         }
     }
 }
 
 /// The place for a mount of a directory.
-pub(super) fn directory(root: Root<'_>, target: &InRootPath) -> Result<OwnedFd> {
-    if is_kernels(target) {
-        return kernel_directory(root, target);
+pub(super) fn directory(site: &Site<'_>) -> Result<OwnedFd> {
+    if is_kernels(site.target) {
+        return kernel_directory(site.root, site.target);
     }
-    let place = root.mkdir_all(target, Mode::from(0o755)).map_err(|error| missing(target, &error))?;
-    refuse_redirection(root, target, place.as_fd())?;
+    let made = site.root.mkdir_all(&site.path, Mode::from(0o755));
+    let place = made.map_err(|error| missing(site.target, &error))?;
+    refuse_redirection(site, place.as_fd())?;
     Ok(place)
 }
 
@@ -238,10 +239,11 @@ const KERNEL_FILE_SYSTEMS: [(i64, &[u8]); 5] = [
 
 /// A link of the image must not lead a mount onto `/proc`, `/sys` or `/dev`, where it would lie to whoever looks there
 /// (CVE-2019-16884): only a configuration that names the very directory may mount there.
-fn refuse_redirection(root: Root<'_>, target: &InRootPath, place: BorrowedFd<'_>) -> Result<()> {
+fn refuse_redirection(site: &Site<'_>, place: BorrowedFd<'_>) -> Result<()> {
+    let target = site.target;
     let kind = rustix::fs::fstatfs(place).or_fail("look at the place for a mount", target)?.f_type;
     let known = KERNEL_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind).map(|(_, home)| *home);
-    let home = known.or_else(|| is_on_dev(root, place).then_some(b"dev".as_slice()));
+    let home = known.or_else(|| is_on_dev(site.root, place).then_some(b"dev".as_slice()));
     let named = target.components().first().map(CString::as_bytes);
     match home {
         Some(home) if named != Some(home) => {

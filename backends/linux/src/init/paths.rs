@@ -4,10 +4,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::Result;
 use nucleus_sys::OFlags;
-use nucleus_sys::in_root::{InRootPath, Root};
+use nucleus_sys::in_root::InRootPath;
 use nucleus_sys::mount::{Change, DetachedMount, FsContext, MountAttrFlags, Reach};
 
 use super::devices;
+use super::own::Site;
 use crate::fault::OrFail;
 use crate::sources::{Shape, shape};
 
@@ -42,10 +43,14 @@ impl Null {
 }
 
 /// Hides each path that exists: a file behind `/dev/null`, a directory behind an empty read-only tmpfs.
-pub(super) fn mask(root: Root<'_>, paths: &[InRootPath], null: &mut Null) -> Result<()> {
+pub(super) fn mask<'p>(
+    site: impl Fn(&'p InRootPath) -> Site<'p>,
+    paths: &'p [InRootPath],
+    null: &mut Null,
+) -> Result<()> {
     let mut empty = Stamp::default();
     for path in paths {
-        let Some(place) = open(root, path, "mask a path")? else { continue };
+        let Some(place) = open(&site(path), "mask a path")? else { continue };
         match shape(place.as_fd())? {
             Shape::File => null.0.attach(place.as_fd(), devices::clone_null, path)?,
             Shape::Directory => empty.attach(place.as_fd(), empty_directory, path)?,
@@ -66,10 +71,13 @@ fn empty_directory() -> Result<DetachedMount> {
 }
 
 /// Covers each path that exists by a read-only clone of itself and all that is mounted below.
-pub(super) fn make_readonly(root: Root<'_>, paths: &[InRootPath]) -> Result<()> {
+pub(super) fn make_readonly<'p>(
+    site: impl Fn(&'p InRootPath) -> Site<'p>,
+    paths: &'p [InRootPath],
+) -> Result<()> {
     let step = "make a path read-only";
     for path in paths {
-        let Some(place) = open(root, path, step)? else { continue };
+        let Some(place) = open(&site(path), step)? else { continue };
         let clone = DetachedMount::clone_of(place.as_fd(), Reach::Tree).or_fail(step, path)?;
         let read_only = Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Change::default() };
         clone.change(read_only, Reach::Tree).or_fail(step, path)?;
@@ -79,9 +87,9 @@ pub(super) fn make_readonly(root: Root<'_>, paths: &[InRootPath]) -> Result<()> 
 }
 
 /// `None` for a path that this kernel or image does not have.
-fn open(root: Root<'_>, path: &InRootPath, step: &'static str) -> Result<Option<OwnedFd>> {
-    match root.open(path, OFlags::PATH) {
+fn open(site: &Site<'_>, step: &'static str) -> Result<Option<OwnedFd>> {
+    match site.root.open(&site.path, OFlags::PATH) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),
-        result => result.or_fail(step, path).map(Some),
+        result => result.or_fail(step, site.target).map(Some),
     }
 }

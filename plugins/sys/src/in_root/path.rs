@@ -82,6 +82,14 @@ impl InRootPath {
         &self.0
     }
 
+    /// What comes after the first component, if that is `name`.
+    pub fn below(&self, name: &CStr) -> Option<Self> {
+        match self.0.split_first() {
+            Some((first, rest)) if first.as_c_str() == name && !rest.is_empty() => Some(Self(rest.to_vec())),
+            _ => None,
+        }
+    }
+
     /// This path with more components appended.
     pub fn join(&self, name: &str) -> Result<Self, InvalidPath> {
         let text = [self.relative().as_bytes(), name.as_bytes()].join(&b'/');

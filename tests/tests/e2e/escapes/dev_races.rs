@@ -17,7 +17,7 @@ use super::{Bait, in_root, race};
 use crate::{DEV, terminal::on_terminal};
 
 /// What the masks show, and whether `null` is the device.
-const LOOK: &str = "echo gone > /dev/null; chmod 777 /dev/null; stat -c %t:%T /dev/null; cat /proc/kcore | wc -c; echo gone > /proc/kcore";
+const LOOK: &str = "echo gone > /dev/null; chmod 777 /dev/null; stat -c %t:%T /dev/null; cat /proc/interrupts | wc -c; echo gone > /proc/interrupts";
 
 /// An image in which a name is what it should be and, by turns, a link to the bait.
 fn turning(host: &Host, bait: &Bait, name: &str) -> (Rootfs, PathBuf, PathBuf) {

@@ -104,6 +104,22 @@ fn of_two_starts_one_wins() {
 }
 
 #[test]
+fn a_start_by_somebody_else_does_not_break_a_run() {
+    let host = Host::enter();
+    let bundle = Bundle::new(&host, "short", &["/bin/sh", "-c", "exit 7"]).write();
+    for _ in 0..ROUNDS {
+        let container = Container::fresh(&host);
+        let running = host.nucleus("run").arg("--bundle").arg(bundle.path()).arg(&container.id).spawn();
+        let started: Vec<Output> = (0..4).map(|_| container.verb("start").output()).collect();
+        running.wait().assert_code(7);
+        for start in started {
+            start.assert_code(1);
+        }
+    }
+    host.assert_no_leak();
+}
+
+#[test]
 fn a_kill_during_a_delete_hits_nobody_else() {
     let host = Host::enter();
     let bundle = sleeping(&host);
