@@ -26,7 +26,7 @@ pub(crate) fn checkpoint(command: Command) -> Command {
     command
         .args(both())
         .args([
-            value("parent-path", "PATH", "Images of an earlier --pre-dump, relative to these"),
+            path("parent-path", "Images of an earlier --pre-dump, relative to these"),
             switch("leave-running", "Let the container go on"),
             switch("tcp-skip-in-flight", "Leave out TCP connections with data on the way"),
             switch("pre-dump", "Write the memory only, and let the container go on"),

@@ -24,7 +24,7 @@ pub(super) fn checkpoint(invocation: &Invocation, matches: &ArgMatches) -> Resul
             (false, true) => Afterwards::GoOn,
             (false, false) => Afterwards::Stop,
         },
-        parent: matches.get_one::<String>("parent-path").cloned(),
+        parent: path(matches, "parent-path"),
         page_server: page_server(matches)?,
         skip_in_flight: matches.get_flag("tcp-skip-in-flight"),
     };

@@ -27,3 +27,4 @@ pub(crate) use rootfs::home;
 pub use secrets::survey;
 pub use template::{Caller, write_template};
 pub use tree::Progress;
+pub(crate) use tree::digest::Digest;

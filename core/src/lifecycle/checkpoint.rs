@@ -1,10 +1,11 @@
 //! `checkpoint`: a container's processes as files, and what a restored container is held to.
 
+mod files;
 mod kept;
+mod place;
+mod staging;
 
-use std::fs::{self, File};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use nucleus_abi::PageServer;
 use nucleus_abi::{
     Afterwards, CheckpointRequest, ContainerId, Error, ErrorCode, Images, Result, SCHEMA, Status,
 };
-use nucleus_sys::{Mode, OFlags};
 
 use super::delete::{Deletion, delete};
 use super::exec::config_of;
@@ -22,22 +22,16 @@ use super::state_root::StateRoot;
 use crate::plugins::Registry;
 
 pub(super) use kept::Kept;
+pub(super) use place::Opened;
+pub use place::Place;
+
+use place::same;
+use staging::Staging;
 
 const STEP: &str = "write the container's processes into files";
 
 /// How long processes that were written into files may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where images are, and how they are made or read.
-#[derive(Debug)]
-pub struct Place {
-    /// Their directory.
-    pub images: PathBuf,
-    /// A directory for logs.
-    pub work: Option<PathBuf>,
-    /// The rest; the descriptors in it are filled in when the directories are opened.
-    pub how: Images,
-}
 
 /// What was asked for.
 #[derive(Debug)]
@@ -47,7 +41,7 @@ pub struct Checkpoint {
     /// What becomes of the container.
     pub afterwards: Afterwards,
     /// The images of an earlier one, relative to these.
-    pub parent: Option<String>,
+    pub parent: Option<PathBuf>,
     /// Who takes the pages.
     pub page_server: Option<PageServer>,
     /// Leave connections out that have data on the way.
@@ -72,24 +66,7 @@ pub fn checkpoint(
     refuse_operators(&found, root)?;
     let first = found.first_process()?.0;
     let directories = wanted.place.make()?;
-    let config = config_of(&found)?;
-    Kept::of(&found.record, &config)?.write(directories.images.as_fd())?;
-    let done = found.client.checkpoint(
-        &CheckpointRequest {
-            schema: SCHEMA,
-            id: id.clone(),
-            directory: found.backend_directory(),
-            config,
-            beyond: found.record.beyond.clone(),
-            afterwards: wanted.afterwards,
-            parent: wanted.parent.clone(),
-            page_server: wanted.page_server.clone(),
-            skip_in_flight: wanted.skip_in_flight,
-            images: directories.request(&wanted.place.how, 0),
-        },
-        &directories.descriptors(),
-    )?;
-    done.warnings.iter().for_each(|warning| warn(warning));
+    write(&found, wanted, &directories, warn).inspect_err(|_| directories.unmake())?;
     if wanted.afterwards != Afterwards::Stop {
         return Ok(());
     }
@@ -102,6 +79,63 @@ pub fn checkpoint(
         // Whoever ran it in the foreground was quicker.
         Err(error) if error.code == ErrorCode::ContainerNotFound => Ok(()),
         deleted => deleted,
+    }
+}
+
+/// Makes the images beside an older checkpoint, whose place they take when all is there.
+fn write(found: &Found<'_>, wanted: &Checkpoint, directories: &Opened, warn: &dyn Fn(&str)) -> Result<()> {
+    let config = config_of(found)?;
+    let mut kept = Kept::of(&found.record, &config)?;
+    if let Some(parent) = &wanted.parent {
+        refuse_parent(parent, directories, found.id())?;
+    }
+    let staging = Staging::make(directories.images.as_fd())?;
+    let prepare = || {
+        kept.write(staging.directory())?;
+        let parent = wanted.parent.as_deref().map(|parent| staging.link(parent)).transpose()?;
+        let request = CheckpointRequest {
+            schema: SCHEMA,
+            id: found.id().clone(),
+            directory: found.backend_directory(),
+            config,
+            beyond: found.record.beyond.clone(),
+            afterwards: wanted.afterwards,
+            parent: parent.map(ToOwned::to_owned),
+            page_server: wanted.page_server.clone(),
+            skip_in_flight: wanted.skip_in_flight,
+            images: Images { directory: 0, work: Some(1), ..wanted.place.how.clone() },
+        };
+        found.client.checkpoint(&request, &[staging.directory(), directories.logs()])
+    };
+    let done = prepare().inspect_err(|_| staging.discard())?;
+    done.warnings.iter().for_each(|warning| warn(warning));
+    // From here on nothing is taken away any more: its processes may have ended.
+    kept.describe(staging.directory())?;
+    kept.write(staging.directory())?;
+    staging.settle()
+}
+
+/// # Errors
+/// `invalid-argument` for what are not images of the same container, or are those that will be replaced.
+fn refuse_parent(parent: &Path, directories: &Opened, id: &ContainerId) -> Result<()> {
+    let refused = |cause: String| {
+        Error::new(ErrorCode::InvalidArgument, "use --parent-path").on(parent.display()).because(cause).hint(
+            "name images of `checkpoint --pre-dump` by a path relative to the directory of the new ones",
+        )
+    };
+    if parent.is_absolute() {
+        return Err(refused(
+            "it is absolute, and the images would not be found when they are moved".to_owned(),
+        ));
+    }
+    let images = directories.parent(parent).map_err(|error| refused(error.cause.unwrap_or_default()))?;
+    if same(images.as_fd(), directories.images.as_fd())? {
+        return Err(refused("the new images take the place of those".to_owned()));
+    }
+    let earlier = Kept::read(images.as_fd()).map_err(|error| refused(error.to_string()))?;
+    match earlier.id() {
+        same if same == id => Ok(()),
+        other => Err(refused(format!("it was made of the container {other}"))),
     }
 }
 
@@ -124,65 +158,6 @@ fn refuse_operators(found: &Found<'_>, root: &StateRoot) -> Result<()> {
         .on(found.id())
         .because("it was made of a profile's workload, and `restore` makes containers of bundles")
         .hint("run a bundle by `nucleus --profile NAME run --bundle DIRECTORY ID`"))
-}
-
-/// The directories, opened.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) images: OwnedFd,
-    work: Option<OwnedFd>,
-}
-
-impl Place {
-    /// Makes what is missing of the directories.
-    fn make(&self) -> Result<Opened> {
-        for path in [Some(&self.images), self.work.as_ref()].into_iter().flatten() {
-            let made = fs::DirBuilder::new().mode(0o700).create(path);
-            made.or_else(|error| match error.kind() {
-                std::io::ErrorKind::AlreadyExists => Ok(()),
-                _ => Err(error),
-            })
-            .map_err(|error| unusable(path, error))?;
-        }
-        self.open()
-    }
-
-    /// Opens them.
-    ///
-    /// # Errors
-    /// `host-unfit` for a directory that is not there, or that others can write to: what lies in it becomes processes with
-    /// the rights that it says.
-    pub(super) fn open(&self) -> Result<Opened> {
-        let open = |path: &Path| {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let file = rustix::fs::open(path, flags, Mode::empty())
-                .map_err(|errno| unusable(path, std::io::Error::from(errno)))?;
-            let file = File::from(file);
-            let metadata = file.metadata().map_err(|error| unusable(path, error))?;
-            let owner = metadata.uid();
-            if (owner != 0 && owner != rustix::process::geteuid().as_raw()) || metadata.mode() & 0o022 != 0 {
-                return Err(unusable(path, "others can write to it, and it says what rights processes have")
-                    .hint("it must belong to root or to the caller, and be writable by its owner alone"));
-            }
-            Ok(OwnedFd::from(file))
-        };
-        Ok(Opened { images: open(&self.images)?, work: self.work.as_deref().map(open).transpose()? })
-    }
-}
-
-impl Opened {
-    /// `first` is the index of the first of [`Self::descriptors`] in the request.
-    pub(super) fn request(&self, how: &Images, first: usize) -> Images {
-        Images { directory: first, work: self.work.as_ref().map(|_| first + 1), ..how.clone() }
-    }
-
-    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        [Some(&self.images), self.work.as_ref()].into_iter().flatten().map(AsFd::as_fd).collect()
-    }
-}
-
-fn unusable(path: &Path, cause: impl std::fmt::Display) -> Error {
-    Error::new(ErrorCode::HostUnfit, "use the directory of a checkpoint").on(path.display()).because(cause)
 }
 
 fn failed(error: &std::io::Error) -> Error {

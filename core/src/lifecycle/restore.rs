@@ -30,6 +30,7 @@ impl Restoration {
         let kept = Kept::read(opened.images.as_fd())?;
         let backend = &client.description().id;
         kept.hold(backend, &workload.bundle.config, &workload.beyond, &workload.facts)?;
+        kept.check_files(opened.images.as_fd())?;
         Ok(opened)
     }
 }

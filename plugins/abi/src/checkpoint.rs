@@ -26,7 +26,7 @@ pub struct CheckpointRequest {
     /// What becomes of the container.
     #[serde(default)]
     pub afterwards: Afterwards,
-    /// The images of an earlier pre-dump, as a path relative to those of this one.
+    /// The name, in the directory of the images, of a link to those of an earlier pre-dump.
     #[serde(default)]
     pub parent: Option<String>,
     /// Who takes the memory's pages, if they are not to lie in the images.

@@ -6,7 +6,7 @@
 
 mod attributes;
 mod compare;
-mod digest;
+pub(crate) mod digest;
 mod entry;
 mod examine;
 mod path;

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
 
-use nucleus_abi::{Beyond, Error, ErrorCode, Result};
+use nucleus_abi::{Beyond, ContainerId, Error, ErrorCode, Result};
 use nucleus_sys::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,10 +14,11 @@ use serde_json::value::RawValue;
 
 use super::super::record::Record;
 use super::super::workload::Facts;
+use super::files::{Files, files, first_other};
 use crate::plan::Held;
 
-const FILE: &str = "nucleus.json";
-const SCHEMA: u32 = 1;
+pub(super) const FILE: &str = "nucleus.json";
+const SCHEMA: u32 = 2;
 const STEP: &str = "hold the checkpoint to its configuration";
 
 /// The file.
@@ -25,8 +26,11 @@ const STEP: &str = "hold the checkpoint to its configuration";
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct Kept {
     schema: u32,
+    id: ContainerId,
     backend: String,
     config: Value,
+    /// The rest of the checkpoint, once it is whole.
+    files: Files,
     #[serde(default)]
     beyond: Beyond,
     #[serde(default)]
@@ -54,11 +58,43 @@ impl Kept {
     pub(super) fn of(record: &Record, config: &RawValue) -> Result<Self> {
         Ok(Self {
             schema: SCHEMA,
+            id: record.id.clone(),
+            files: Files::new(),
             backend: record.backend.clone(),
             config: bound(config)?,
             beyond: record.beyond.clone(),
             held: record.held.clone(),
         })
+    }
+
+    /// The container that it was made of.
+    pub(super) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The other files of the checkpoint.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// Notes down what lies beside it.
+    pub(super) fn describe(&mut self, images: BorrowedFd<'_>) -> Result<()> {
+        self.files = files(images, FILE).map_err(|error| {
+            Error::new(ErrorCode::SystemCall, "look at the checkpoint's files").because(error)
+        })?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// `record-unreadable`, naming the first file that belongs to another checkpoint or is missing.
+    pub(in super::super) fn check_files(&self, images: BorrowedFd<'_>) -> Result<()> {
+        match first_other(images, &self.files) {
+            None => Ok(()),
+            Some((name, cause)) => Err(Error::new(ErrorCode::RecordUnreadable, "read the checkpoint")
+                .on(name)
+                .because(cause)
+                .hint("all files of a checkpoint must come from the same one")),
+        }
     }
 
     /// Writes it beside the images.
@@ -135,14 +171,42 @@ impl Kept {
             // What no profile held is held by comparing its configuration with what one makes of the bundle now.
             (None, _) => return Ok(()),
             (Some(then), Some(now)) if then == now => return Ok(()),
-            (Some(then), None) => format!("the profile {} held it, and none would now", name(then)),
             (Some(then), Some(now)) => {
-                format!("the profile {} held it, and {} holds otherwise", name(then), name(now))
+                let mut differing = Vec::new();
+                differences("", &values(then)?, &values(now)?, &mut differing);
+                if differing.is_empty() {
+                    return Ok(());
+                }
+                let differing = differing.join(", ");
+                format!("the profile {} held it, and {} holds otherwise: {differing}", name(then), name(now))
             }
+            (Some(then), None) => format!("the profile {} held it, and none would now", name(then)),
         };
         Err(Error::new(ErrorCode::ProfileRefuses, STEP)
             .because(cause)
             .hint("name the profile that the container had by `--profile`, as it was"))
+    }
+}
+
+/// What a profile holds to, whichever lines of which file say so.
+fn values(held: &Held) -> Result<Value> {
+    let held = serde_json::to_value(held)
+        .map_err(|error| Error::new(ErrorCode::RecordUnreadable, STEP).because(error))?;
+    Ok(without_lines(held))
+}
+
+/// A bound is its value.
+fn without_lines(value: Value) -> Value {
+    match value {
+        Value::Object(mut object) => match (object.remove("decided"), object.remove("value")) {
+            (Some(_), Some(value)) => without_lines(value),
+            (_, value) => {
+                object.extend(value.map(|value| ("value".to_owned(), value)));
+                object.into_iter().map(|(key, value)| (key, without_lines(value))).collect()
+            }
+        },
+        Value::Array(list) => list.into_iter().map(without_lines).collect(),
+        plain => plain,
     }
 }
 
@@ -233,6 +297,8 @@ mod tests {
     fn held(config: &Value) -> Result<()> {
         let kept = Kept {
             schema: SCHEMA,
+            id: "a".parse().unwrap(),
+            files: Files::new(),
             backend: "native".to_owned(),
             config: bound(&raw(&self::config())).unwrap(),
             beyond: Beyond::default(),

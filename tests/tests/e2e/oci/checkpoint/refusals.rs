@@ -181,12 +181,14 @@ fn a_restored_container_is_held_to_the_profile_that_it_had() {
     let without = here.restore(&bundle, &container.id).output().assert_code(125);
     says(&without, &["the profile `dev`", "none would now", "--profile"]);
     let with_other = here.restore(&bundle, &container.id).profile(&other).output().assert_code(125);
-    says(&with_other, &["holds otherwise"]);
+    says(&with_other, &["holds otherwise: resources.memory\n"]);
     here.host.assert_no_leak();
-    here.restore(&bundle, &container.id).profile(&profile).output().assert_success();
+    // The same words on other lines of another file.
+    let moved = here.host.profile("configs/dev.yaml", &format!("# a comment\n{yaml}"));
+    here.restore(&bundle, &container.id).profile(&moved).output().assert_success();
     here.goes_on();
     let more = here.host.nucleus("update").args(["--memory", "128M", &container.id]).output().assert_code(1);
-    says(&more, &["profile-0.yaml"]);
+    says(&more, &["and the profile allows 67108864", ".yaml:6)"]);
     container.delete_by_force();
 }
 
@@ -207,4 +209,103 @@ fn an_operators_container_has_no_bundle_to_come_back_with() {
     says(&here.checkpoint(&container).output().assert_code(1), &["profile's workload"]);
     container.kill("KILL").assert_success();
     run.wait();
+}
+
+#[test]
+fn an_older_checkpoint_outlives_an_attempt_that_fails() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = here.counter().write();
+    let container = here.counting(&bundle);
+    here.checkpoint(&container).arg("--leave-running").output().assert_success();
+    let listed = || -> std::collections::BTreeMap<_, _> {
+        let entries = fs::read_dir(here.images()).unwrap().flatten();
+        entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect()
+    };
+    let mut before = listed();
+    // Our own refusal, and criu's.
+    let refused = Container::create(&here.host, &Bundle::new(&here.host, "short", &["sleep", "9"]).write());
+    here.checkpoint(&refused).output().assert_code(1);
+    let absolute = here.checkpoint(&container).args(["--parent-path", "/tmp"]).output().assert_code(1);
+    says(&absolute, &["--parent-path", "/tmp", "it is absolute"]);
+    assert_eq!(listed(), before);
+    let output = here.checkpoint(&container).args(["--page-server", "127.0.0.1:1"]).output().assert_code(1);
+    says(&output, &["criu: "]);
+    let mut after = listed();
+    for log in ["dump.log", "stats-dump"] {
+        before.remove(std::ffi::OsStr::new(log));
+        after.remove(std::ffi::OsStr::new(log));
+    }
+    assert_eq!(after, before);
+    here.goes_on();
+    [container, refused].into_iter().for_each(Container::delete_by_force);
+    let container = here.restored(&bundle);
+    here.goes_on();
+    container.delete_by_force();
+}
+
+#[test]
+fn files_of_two_checkpoints_are_not_mixed() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = here.counter().write();
+    let container = here.counting(&bundle);
+    here.checkpoint(&container).arg("--leave-running").output().assert_success();
+    let first = here.host.path("first");
+    fs::rename(here.images(), &first).unwrap();
+    here.goes_on();
+    here.checkpoint(&container).output().assert_success();
+    let fresh = Container::fresh(&here.host);
+    let core = fs::read_dir(&first).unwrap().flatten().map(|entry| entry.file_name());
+    let core = core.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("core-")).unwrap();
+    let own = fs::read(here.images().join(&core)).unwrap();
+    for (name, from) in [(core.as_str(), &first), ("nucleus.json", &first)] {
+        fs::copy(from.join(name), here.images().join(name)).unwrap();
+        let output = here.restore(&bundle, &fresh.id).output().assert_code(125);
+        says(&output, &["must come from the same one"]);
+        here.host.assert_no_leak();
+        fs::write(here.images().join(&core), &own).unwrap();
+    }
+}
+
+#[test]
+fn directories_are_made_and_go_with_an_attempt_that_fails() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = here.counter().write();
+    let container = here.counting(&bundle);
+    let deep = here.host.path("a/b/c");
+    let call = |criu: &str| {
+        let call = here.host.nucleus("checkpoint").global("--criu").global(criu);
+        call.arg("--image-path").arg(&deep).arg(&container.id).detached()
+    };
+    call("/nowhere/criu").output().assert_code(1);
+    assert!(!here.host.path("a").exists());
+    call(here.criu.to_str().unwrap()).output().assert_success();
+    assert!(deep.join("pstree.img").exists());
+    assert_eq!(fs::metadata(here.host.path("a")).unwrap().permissions().mode() & 0o777, 0o700);
+    let names: Vec<_> = fs::read_dir(&deep).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(!names.iter().any(|name| name == ".new"), "{names:?}");
+}
+
+#[test]
+fn earlier_images_must_be_the_containers_own() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = here.counter().write();
+    let container = here.counting(&bundle);
+    let other = Container::create(&here.host, &Bundle::new(&here.host, "other", &["sleep", "1000"]).write());
+    other.start();
+    other.wait_for("running");
+    let into = here.host.nucleus("checkpoint").global("--criu").global(here.criu.to_str().unwrap());
+    let into = into.arg("--image-path").arg(here.host.path("other-images")).arg(&other.id).detached();
+    into.output().assert_success();
+    for (parent, cause) in [
+        ("../missing", "No such file or directory"),
+        (".", "the new images take the place of those"),
+        ("../files", "others can write to it"),
+        ("../other-images", "it was made of the container"),
+    ] {
+        let output = here.checkpoint(&container).args(["--parent-path", parent]).output().assert_code(1);
+        says(&output, &["--parent-path", parent, cause]);
+        assert!(!here.images().exists());
+    }
+    here.goes_on();
+    container.delete_by_force();
 }
