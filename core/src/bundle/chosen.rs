@@ -8,7 +8,8 @@ use rustix::fs::FileType;
 
 use super::rootfs;
 use crate::plan::{
-    ContextPlan, Decided, Ground, Objection, Plan, Policy, Source, Sources, Submounts, VolumePlan, look,
+    ContextPlan, Decided, Ground, Objection, Plan, Policy, Source, Sources, Submounts, Surroundings,
+    VolumePlan, look,
 };
 use crate::profile::Origin;
 
@@ -92,7 +93,7 @@ impl Chosen<'_> {
         judge: fn(&Policy, &crate::plan::Found) -> std::result::Result<Ground, Objection>,
         origin: &Origin,
     ) -> Result<std::result::Result<OwnedFd, String>> {
-        let (source, opened) = look(path, submounts, self.state);
+        let (source, opened) = look(path, submounts, &Surroundings::new(self.state));
         let opened = match (&source, opened) {
             (Source::Closed(why), _) => return Ok(Err(why.clone())),
             (_, None) => return Ok(Err("it was not opened".to_owned())),

@@ -68,7 +68,6 @@ pub fn materialise(
     let mut sources = open_sources(&chosen, &mounts)?;
     let context = plan.context.as_ref().map(|context| chosen.context(context)).transpose()?;
     add_secrets(&mounts, &mut secrets.files, &mut sources);
-    nested::refuse_without_place(plan, &mounts, &sources)?;
     let places = places(&mounts, &sources);
     let root = open_root(plan, image, &places)?;
     let config = config_json(plan, cgroup, &mounts, &user)?;
@@ -82,6 +81,7 @@ pub fn materialise(
         let is_context = |mount: &Mount| mount.origin == MountOrigin::Context;
         sources.extend(mounts.iter().position(is_context).map(|index| (index, provided)));
     }
+    nested::refuse_without_place(plan, &mounts, &sources)?;
     // Last, for what was compared can change from then on; the descriptor stays the one that was compared.
     if let (Root::Image(layers), Some(attestation)) = (&root, &plan.attestation) {
         attestation::verify(layers.lowest(), &attestation.value, &Progress::default())?;

@@ -11,7 +11,7 @@ use nucleus_sys::in_root::{InRootPath, Root};
 use rustix::io::Errno;
 
 use super::mounts::{Mount, MountOrigin};
-use crate::plan::Plan;
+use crate::plan::{Decided, Plan, SecretPlan};
 
 /// Refuses a mount for which a read-only one has no place.
 ///
@@ -36,16 +36,13 @@ pub(super) fn refuse_without_place(
                     decided(plan, &outer.destination),
                     inner.display()
                 ))
-                .hint(format!(
-                    "make it on the host, as {}, or mount somewhere else",
-                    outer.source.join(inner).display()
-                )));
+                .hint(hint(plan, outer, inner)));
         }
     }
     Ok(())
 }
 
-/// The innermost mount that another lies on, if it is a read-only one of the host's.
+/// The innermost mount that another lies on, if it is a read-only one of the host's or the context, which always is.
 fn around<'a>(
     index: usize,
     mounts: &'a [Mount],
@@ -57,7 +54,8 @@ fn around<'a>(
         .filter(|(_, outer)| is_below(destination, &outer.destination))
         .max_by_key(|(_, outer)| outer.destination.as_os_str().len())?;
     let read_only = mount.options.iter().any(|option| matches!(&**option, "ro" | "rro"));
-    (mount.origin == MountOrigin::Host && read_only).then_some((mount, sources.get(&outer)?))
+    (matches!(mount.origin, MountOrigin::Host | MountOrigin::Context) && read_only)
+        .then_some((mount, sources.get(&outer)?))
 }
 
 /// Compares as text: the plan's paths are normal, and every start compares all of them.
@@ -66,8 +64,24 @@ fn is_below(inner: &Path, outer: &Path) -> bool {
     rest.is_some_and(|rest| rest.starts_with(b"/"))
 }
 
+fn hint(plan: &Plan, outer: &Mount, inner: &Path) -> String {
+    match plan.context.as_ref().filter(|_| outer.origin == MountOrigin::Context) {
+        Some(context) => format!(
+            "make it on the host, as {}, where no line of `context.exclude` leaves it out, or mount somewhere else",
+            context.value.source.join(inner).display()
+        ),
+        None => {
+            format!("make it on the host, as {}, or mount somewhere else", outer.source.join(inner).display())
+        }
+    }
+}
+
 fn decided(plan: &Plan, target: &Path) -> String {
     let volume = plan.volumes.iter().find(|volume| volume.value.target == target).map(|it| &it.origin);
     let tmpfs = plan.tmpfs.iter().find(|tmpfs| tmpfs.value.target == target).map(|it| &it.origin);
-    volume.or(tmpfs).unwrap_or(&plan.rootfs.origin).to_string()
+    let context = plan.context.iter().find(|context| context.value.target == target).map(|it| &it.origin);
+    let is_secret =
+        |secret: &&Decided<SecretPlan>| secret.value.file.as_ref().is_some_and(|file| file.target == target);
+    let secret = plan.secrets.list.iter().find(is_secret).map(|it| &it.origin);
+    volume.or(tmpfs).or(context).or(secret).unwrap_or(&plan.rootfs.origin).to_string()
 }

@@ -26,6 +26,6 @@ pub use resolve::resolve;
 pub(crate) use rows::tmpfs_numbers;
 pub use rows::{Row, rows};
 pub use secrets::{Presence, SecretFile, SecretPlan, SecretSource, SecretsPlan, Swap};
-pub(crate) use sources::look;
 pub use sources::{Sources, look_at_document, look_at_profile};
+pub(crate) use sources::{Surroundings, look};
 pub use types::*;

@@ -1,5 +1,6 @@
 //! What the sources of mounts lead to: opened once, looked at, and handed on as they were opened.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -56,29 +57,45 @@ const KERNEL_NAMES: [&str; 16] = [
     "fusectl",
 ];
 
-/// Sockets at which engines and systemd take orders, by their names.
-const SOCKETS: [&str; 8] = [
+/// Sockets at which engines, systemd and others that can do anything on the host take orders, by the ends of their paths.
+const SOCKETS: [&str; 14] = [
     "docker.sock",
     "containerd.sock",
+    "containerd.sock.ttrpc",
     "podman.sock",
     "crio.sock",
     "buildkitd.sock",
     "dockershim.sock",
+    "cri-dockerd.sock",
+    "libvirt-sock",
+    "snapd.socket",
+    "lxd/unix.socket",
+    "incus/unix.socket",
     "system_bus_socket",
-    "private",
+    "systemd/private",
 ];
 
 /// Where they usually are.
-const USUAL_SOCKETS: [&str; 8] = [
+const USUAL_SOCKETS: [&str; 15] = [
     "/run/docker.sock",
     "/run/containerd/containerd.sock",
+    "/run/containerd/containerd.sock.ttrpc",
     "/run/podman/podman.sock",
     "/run/crio/crio.sock",
     "/run/buildkit/buildkitd.sock",
     "/run/dockershim.sock",
+    "/run/cri-dockerd.sock",
+    "/run/libvirt/libvirt-sock",
+    "/run/snapd.socket",
+    "/var/lib/lxd/unix.socket",
+    "/var/snap/lxd/common/lxd/unix.socket",
+    "/var/lib/incus/unix.socket",
     "/run/dbus/system_bus_socket",
     "/run/systemd/private",
 ];
+
+/// Where users' D-Bus daemons listen: each can have the user's systemd start anything.
+const USERS: [&str; 2] = ["/run/user", "/var/run/user"];
 
 /// Where nucleus keeps its containers unless it is told another place.
 const USUAL_STATE: &str = "/run/nucleus";
@@ -96,16 +113,63 @@ pub struct Sources {
     pub opened_roots: BTreeMap<PathBuf, OwnedFd>,
 }
 
+/// What sources are compared with: found out at the first question and once, however many sources there are.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// Where nucleus keeps its containers.
+    state: &'a Path,
+    states: OnceCell<[PathBuf; 2]>,
+    sockets: OnceCell<Vec<PathBuf>>,
+    kernel: OnceCell<Result<Vec<PathBuf>, String>>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Looks at nothing yet. `state` is where nucleus keeps its containers.
+    pub(crate) fn new(state: &'a Path) -> Self {
+        Self { state, states: OnceCell::new(), sockets: OnceCell::new(), kernel: OnceCell::new() }
+    }
+
+    fn states(&self) -> &[PathBuf; 2] {
+        self.states.get_or_init(|| [leads_to(self.state), leads_to(Path::new(USUAL_STATE))])
+    }
+
+    fn bound_sockets(&self) -> &[PathBuf] {
+        self.sockets.get_or_init(bound_sockets)
+    }
+
+    /// Whether a file system of the kernel is mounted below a directory: a recursive bind would bring it along.
+    fn holds_kernel(&self, directory: &Path) -> io::Result<bool> {
+        let places = self.kernel.get_or_init(|| kernel_places().map_err(|error| error.to_string()));
+        let places = places.as_ref().map_err(|why| io::Error::other(why.as_str()))?;
+        Ok(places.iter().any(|place| place != directory && place.starts_with(directory)))
+    }
+
+    /// Whether an engine's socket lies below a directory: at a usual place, or bound by somebody who runs (`/proc/net/unix`).
+    /// A walk through the directory would cost more than a whole start.
+    fn holds_engine(&self, directory: &Path) -> bool {
+        let usual = USUAL_SOCKETS.iter().map(Path::new);
+        usual.filter(|socket| socket.starts_with(directory)).any(is_socket)
+            || self.bound_sockets().iter().any(|socket| socket.starts_with(directory))
+    }
+
+    /// Whether a socket is an engine's: by its path, or because it is the same file as one that is.
+    fn is_engine(&self, path: &Path, stat: &Stat) -> bool {
+        is_engine(path)
+            || USUAL_SOCKETS.iter().any(|usual| is_same(stat, Path::new(usual)))
+            || self.bound_sockets().iter().any(|bound| is_same(stat, bound))
+    }
+}
+
 impl Sources {
-    fn add(&mut self, index: usize, path: &Path, submounts: Submounts, state: &Path) {
-        let (found, opened) = look(path, submounts, state);
+    fn add(&mut self, index: usize, path: &Path, submounts: Submounts, host: &Surroundings<'_>) {
+        let (found, opened) = look(path, submounts, host);
         self.found.insert(index, found);
         self.opened.extend(opened.map(|opened| (index, opened)));
     }
 
     /// A root brings along all that is mounted below it.
-    fn add_root(&mut self, field: String, path: PathBuf, state: &Path) {
-        let (found, opened) = look(&path, Submounts::Included, state);
+    fn add_root(&mut self, field: String, path: PathBuf, host: &Surroundings<'_>) {
+        let (found, opened) = look(&path, Submounts::Included, host);
         self.roots.push((field, found));
         self.opened_roots.extend(opened.map(|opened| (path, opened)));
     }
@@ -114,15 +178,15 @@ impl Sources {
 /// Opens and looks at the sources of an engine's bind mounts, and at its root. A relative one counts from the bundle, as
 /// the specification says. `state` is where nucleus keeps its containers.
 pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources {
-    let mut sources = Sources::default();
+    let (mut sources, host) = (Sources::default(), Surroundings::new(state));
     let mounts = config.get("mounts").and_then(Value::as_array);
     for (index, mount) in mounts.into_iter().flatten().enumerate() {
         let Some(submounts) = bind(mount) else { continue };
         let source = mount.get("source").and_then(Value::as_str).unwrap_or_default();
-        sources.add(index, &bundle.join(source), submounts, state);
+        sources.add(index, &bundle.join(source), submounts, &host);
     }
     if let Some(root) = config.pointer("/root/path").and_then(Value::as_str) {
-        sources.add_root("/root/path".to_owned(), bundle.join(root), state);
+        sources.add_root("/root/path".to_owned(), bundle.join(root), &host);
     }
     sources
 }
@@ -130,16 +194,16 @@ pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources 
 /// Opens and looks at the sources of a profile's volumes and, behind them, of its context, and at what its root is made of.
 /// `state` is where nucleus keeps its containers.
 pub fn look_at_profile(profile: &Profile, state: &Path) -> Sources {
-    let mut sources = Sources::default();
+    let (mut sources, host) = (Sources::default(), Surroundings::new(state));
     for (index, volume) in profile.mounts.volumes.iter().enumerate() {
         let submounts = if volume.recursive { Submounts::Included } else { Submounts::LeftOut };
-        sources.add(index, volume.source.as_path(), submounts, state);
+        sources.add(index, volume.source.as_path(), submounts, &host);
     }
     if let Some(context) = &profile.context {
-        sources.add(profile.mounts.volumes.len(), context.source.as_path(), Submounts::LeftOut, state);
+        sources.add(profile.mounts.volumes.len(), context.source.as_path(), Submounts::LeftOut, &host);
     }
     for (field, directory) in profile.rootfs.source().directories() {
-        sources.add_root(field, directory.as_path().to_owned(), state);
+        sources.add_root(field, directory.as_path().to_owned(), &host);
     }
     sources
 }
@@ -157,17 +221,17 @@ fn bind(mount: &Value) -> Option<Submounts> {
 }
 
 /// Opens a source, following links, and says what was opened. From here on only the descriptor counts.
-pub(crate) fn look(path: &Path, submounts: Submounts, state: &Path) -> (Source, Option<OwnedFd>) {
+pub(crate) fn look(path: &Path, submounts: Submounts, host: &Surroundings<'_>) -> (Source, Option<OwnedFd>) {
     match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
         Err(errno) => (Source::Closed(io::Error::from(errno).to_string()), None),
-        Ok(opened) => match examine(&opened, submounts, state) {
+        Ok(opened) => match examine(&opened, submounts, host) {
             Ok(found) => (Source::Found(found), Some(opened)),
             Err(error) => (Source::Hidden(error.to_string()), Some(opened)),
         },
     }
 }
 
-fn examine(source: &OwnedFd, submounts: Submounts, state: &Path) -> io::Result<Found> {
+fn examine(source: &OwnedFd, submounts: Submounts, host: &Surroundings<'_>) -> io::Result<Found> {
     let stat = fstat(source)?;
     let path = whereabouts(source, &stat)?;
     let shape = match FileType::from_raw_mode(stat.st_mode) {
@@ -179,12 +243,12 @@ fn examine(source: &OwnedFd, submounts: Submounts, state: &Path) -> io::Result<F
         FileType::CharacterDevice if is_node_dangerous("c", &stat) => Reach::Device,
         FileType::CharacterDevice => Reach::Files,
         FileType::BlockDevice => Reach::Device,
-        FileType::Socket if is_engine(path.file_name()) => Reach::Engine,
+        FileType::Socket if host.is_engine(&path, &stat) => Reach::Engine,
         _ if is_same(&stat, Path::new("/")) => Reach::Root,
         _ if KERNEL.contains(&magic) || is_same(&stat, Path::new("/dev")) => Reach::Kernel,
-        _ if is_near(&path, shape, &state_directories(state)) => Reach::State,
-        FileType::Directory if submounts == Submounts::Included && holds_kernel(&path)? => Reach::Kernel,
-        FileType::Directory if holds_engine(&path) => Reach::Engine,
+        _ if is_near(&path, shape, host.states()) => Reach::State,
+        FileType::Directory if submounts == Submounts::Included && host.holds_kernel(&path)? => Reach::Kernel,
+        FileType::Directory if host.holds_engine(&path) => Reach::Engine,
         _ => Reach::Files,
     };
     Ok(Found { path, shape, reach })
@@ -204,10 +268,6 @@ fn is_node_dangerous(kind: &str, stat: &Stat) -> bool {
 
 fn is_same(stat: &Stat, path: &Path) -> bool {
     rustix::fs::stat(path).is_ok_and(|other| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino))
-}
-
-fn state_directories(state: &Path) -> [PathBuf; 2] {
-    [leads_to(state), leads_to(Path::new(USUAL_STATE))]
 }
 
 /// Whether a source is one of the directories, lies in one, or holds one.
@@ -239,16 +299,16 @@ pub(super) fn denied_places(patterns: &[PathPattern]) -> BTreeMap<String, PathPa
     elsewhere.collect()
 }
 
-/// Whether a file system of the kernel is mounted below a directory: a recursive bind would bring it along.
-fn holds_kernel(directory: &Path) -> io::Result<bool> {
+/// Where file systems of the kernel are mounted.
+fn kernel_places() -> io::Result<Vec<PathBuf>> {
     let table = std::fs::read("/proc/self/mountinfo")?;
-    Ok(table.split(|byte| *byte == b'\n').any(|line| {
+    let places = table.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
-        let place = fields.nth(4).map(unescaped);
-        let kind = fields.skip_while(|field| *field != b"-").nth(1);
-        let is_kernel = kind.is_some_and(|kind| KERNEL_NAMES.iter().any(|name| name.as_bytes() == kind));
-        is_kernel && place.is_some_and(|place| place != directory && place.starts_with(directory))
-    }))
+        let place = fields.nth(4)?;
+        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+        KERNEL_NAMES.iter().any(|name| name.as_bytes() == kind).then(|| unescaped(place))
+    });
+    Ok(places.collect())
 }
 
 /// Blanks and the like stand as `\\040` in mountinfo.
@@ -265,27 +325,20 @@ fn unescaped(field: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
-/// Whether an engine's socket lies below a directory: at a usual place, or bound by somebody who runs (`/proc/net/unix`).
-/// A walk through the directory would cost more than a whole start.
-fn holds_engine(directory: &Path) -> bool {
-    let usual = USUAL_SOCKETS.iter().map(Path::new);
-    usual.filter(|socket| socket.starts_with(directory)).any(is_socket)
-        || bound_sockets().iter().any(|socket| socket.starts_with(directory))
-}
-
 /// Sockets of engines to which somebody listens, where the links in their paths lead.
 fn bound_sockets() -> Vec<PathBuf> {
     let table = std::fs::read("/proc/net/unix").unwrap_or_default();
     let paths = table.split(|byte| *byte == b'\n').filter_map(|line| {
         let start = line.iter().position(|byte| *byte == b'/')?;
         let path = Path::new(OsStr::from_bytes(&line[start..]));
-        is_engine(path.file_name()).then(|| leads_to(path))
+        is_engine(path).then(|| leads_to(path))
     });
     paths.collect()
 }
 
-fn is_engine(name: Option<&OsStr>) -> bool {
-    name.and_then(OsStr::to_str).is_some_and(|name| SOCKETS.contains(&name))
+fn is_engine(path: &Path) -> bool {
+    let is_users = || path.ends_with("bus") && USERS.iter().any(|users| path.starts_with(users));
+    SOCKETS.iter().any(|socket| path.ends_with(socket)) || is_users()
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -298,7 +351,7 @@ mod tests {
     use super::*;
 
     fn reach_of(source: &str, submounts: Submounts) -> Option<Reach> {
-        match look(Path::new(source), submounts, Path::new("/run/nowhere/state")).0 {
+        match look(Path::new(source), submounts, &Surroundings::new(Path::new("/run/nowhere/state"))).0 {
             Source::Found(found) => Some(found.reach),
             Source::Hidden(_) | Source::Closed(_) => None,
         }
@@ -321,6 +374,9 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let beside = directory.join("beside");
         std::fs::create_dir(&beside).unwrap();
+        // By its name nobody could tell.
+        let linked = beside.join("innocent");
+        std::fs::hard_link(&socket, &linked).unwrap();
         for (source, expected) in [
             ("/", Some(Reach::Root)),
             (link.to_str().unwrap(), Some(Reach::Root)),
@@ -331,6 +387,7 @@ mod tests {
             ("/dev/null", Some(Reach::Files)),
             ("/dev/kmsg", Some(Reach::Device)),
             (socket.to_str().unwrap(), Some(Reach::Engine)),
+            (linked.to_str().unwrap(), Some(Reach::Engine)),
             (directory.to_str().unwrap(), Some(Reach::Engine)),
             (beside.to_str().unwrap(), Some(Reach::Files)),
             ("/run", Some(Reach::State)),
@@ -340,6 +397,27 @@ mod tests {
             assert_eq!(reach_of(source, Submounts::Included), expected, "{source}");
         }
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn sockets_that_take_orders_are_known_by_the_ends_of_their_paths() {
+        for (path, expected) in [
+            ("/run/containerd/containerd.sock.ttrpc", true),
+            ("/srv/cri-dockerd.sock", true),
+            ("/run/libvirt/libvirt-sock", true),
+            ("/var/snap/lxd/common/lxd/unix.socket", true),
+            ("/srv/app/unix.socket", false),
+            ("/run/snapd.socket", true),
+            ("/run/systemd/private", true),
+            ("/run/user/1000/systemd/private", true),
+            ("/srv/app/private", false),
+            ("/run/user/1000/bus", true),
+            ("/var/run/user/1000/bus", true),
+            ("/srv/app/bus", false),
+            ("/srv/app/my-docker.sock", false),
+        ] {
+            assert_eq!(is_engine(Path::new(path)), expected, "{path}");
+        }
     }
 
     #[test]

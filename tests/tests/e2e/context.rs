@@ -38,6 +38,25 @@ fn shell(host: &Host, source: &Path, more: &str, script: &str) -> Nucleus {
 }
 
 #[test]
+fn a_mount_without_a_place_in_the_context_is_named() {
+    let host = Host::enter();
+    let source = source(&host);
+    for mode in ["copy", "bind"] {
+        let yaml = format!(
+            "context: {{source: {}, mode: {mode}}}\nmounts:\n  tmpfs:\n    - {{target: /context/none}}\n",
+            source.display()
+        );
+        let output = host.shell(host.profile(DEV, &yaml), "true").output();
+        let words = ["/context/none (", ".yaml:6", "read-only at /context (", ".yaml:3", "has no none"];
+        output
+            .assert_refused(&words)
+            .assert_refused(&[&format!("make it on the host, as {}/none", source.display())]);
+        let yaml = yaml.replace("/context/none", "/context/src");
+        host.shell(host.profile(DEV, &yaml), ": > /context/src/new").output().assert_success();
+    }
+}
+
+#[test]
 fn a_copy_is_there_to_be_read_and_for_nothing_else() {
     let host = Host::enter();
     let source = source(&host);
