@@ -96,6 +96,12 @@ fn groups(matches: &ArgMatches) -> Result<Groups, Error> {
 fn group((mut all, mut single): Groups, text: &str) -> Result<Groups, Error> {
     let refuse = |cause| Err(Error::new(ErrorCode::InvalidArgument, "read --cgroup").on(text).because(cause));
     let (controllers, path) = text.rsplit_once(':').map_or((None, text), |(names, path)| (Some(names), path));
+    if path.is_empty() {
+        return Err(Error::new(ErrorCode::InvalidArgument, "read --cgroup")
+            .on(format!("--cgroup {text:?}"))
+            .because("it names no group")
+            .hint("`/` is the container's own group"));
+    }
     if path.split('/').any(|part| part == "..") {
         return refuse("the group lies below the container's own");
     }
@@ -134,6 +140,15 @@ mod tests {
         })?;
         let words = matches.get_many::<String>("words").into_iter().flatten().skip(1).cloned().collect();
         changes(&matches, command(words))
+    }
+
+    #[test]
+    fn a_group_without_a_path_is_refused_as_it_was_typed() {
+        for typed in ["", "cpu:"] {
+            let error = group(Groups::default(), typed).unwrap_err();
+            assert_eq!(error.subject, Some(format!("--cgroup {typed:?}")));
+        }
+        assert_eq!(group(Groups::default(), "/").unwrap().0, Some(PathBuf::from("/")));
     }
 
     #[test]

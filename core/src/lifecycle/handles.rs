@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_sys::process::inherited;
 use nucleus_sys::socket::send_descriptor;
+use rustix::fs::{Access, access};
 
 use super::making::Made;
 use crate::bundle::Terminal;
@@ -32,6 +33,9 @@ pub struct Handles {
 
 /// The name that travels with a terminal: what its holder may call it.
 const TERMINAL: &[u8] = b"/dev/ptmx";
+
+const CONSOLE_STEP: &str = "send the container's terminal";
+const PIDFD_STEP: &str = "send the container's pidfd";
 
 /// The name that travels with a pidfd.
 const PIDFD: &[u8] = b"pidfd";
@@ -86,16 +90,34 @@ impl Handles {
         }
     }
 
+    /// Looks whether what is asked for can be handed out, before processes run that cannot be called back.
+    ///
+    /// # Errors
+    /// `host-unfit`, naming the socket or the file.
+    pub(super) fn check(&self) -> Result<()> {
+        for (step, socket) in [(CONSOLE_STEP, &self.console_socket), (PIDFD_STEP, &self.pidfd_socket)] {
+            let Some(socket) = socket else { continue };
+            // Not connected: its listener may take one connection only.
+            access(socket, Access::WRITE_OK).map_err(|errno| {
+                Error::new(ErrorCode::HostUnfit, step).on(socket.display()).because(io::Error::from(errno))
+            })?;
+        }
+        let Some(path) = &self.pid_file else { return Ok(()) };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        access(directory.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| no_pid_file(path, &errno.into()))
+    }
+
     /// Hands out all that was asked for; the process id comes last, since its file is taken as a sign that all is done.
     ///
     /// # Errors
     /// `host-unfit`, naming the socket or the file.
     pub(super) fn hand_out(&self, made: &Made) -> Result<()> {
         if let (Some(socket), Some(console)) = (&self.console_socket, &made.console) {
-            send("send the container's terminal", socket, TERMINAL, console.as_fd())?;
+            send(CONSOLE_STEP, socket, TERMINAL, console.as_fd())?;
         }
         if let Some(socket) = &self.pidfd_socket {
-            send("send the container's pidfd", socket, PIDFD, made.wait.as_fd())?;
+            send(PIDFD_STEP, socket, PIDFD, made.wait.as_fd())?;
         }
         self.write_pid_file(made.pid)
     }
@@ -106,10 +128,12 @@ impl Handles {
     /// `host-unfit`, naming the file.
     pub(super) fn write_pid_file(&self, pid: u32) -> Result<()> {
         let Some(path) = &self.pid_file else { return Ok(()) };
-        replace(path, &pid.to_string()).map_err(|error| {
-            Error::new(ErrorCode::HostUnfit, "write the pid file").on(path.display()).because(error)
-        })
+        replace(path, &pid.to_string()).map_err(|error| no_pid_file(path, &error))
     }
+}
+
+fn no_pid_file(path: &Path, error: &io::Error) -> Error {
+    Error::new(ErrorCode::HostUnfit, "write the pid file").on(path.display()).because(error)
 }
 
 fn send(step: &'static str, socket: &Path, name: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {

@@ -48,6 +48,7 @@ pub fn restore(
     handles: &Handles,
     warn: &dyn Fn(&str),
 ) -> Result<()> {
+    handles.check()?;
     create_from(Beginning::Checkpoint(restoration), source, id, root, registry, handles, warn)
 }
 
@@ -64,6 +65,7 @@ pub fn run_restored(
     handles: &Handles,
     warn: &dyn Fn(&str),
 ) -> Result<ExitStatus> {
+    handles.check()?;
     let how = (handles, Afterwards::Remove);
     run_from(Beginning::Checkpoint(restoration), source, id, root, registry, how, warn)
 }

@@ -44,6 +44,24 @@ impl<'a> Below<'a> {
         single.map(|(_, path)| path.as_path()).or(self.everywhere)
     }
 
+    /// Controllers can share a hierarchy, in which a process has one group.
+    ///
+    /// # Errors
+    /// `invalid-argument`, naming two paths for one hierarchy.
+    fn refuse_contradiction(self, directories: &[PathBuf]) -> Result<()> {
+        let two = directories.iter().find_map(|directory| {
+            let mut here = self.single.iter().filter(|(name, _)| is_in(directory, name));
+            let first = here.next()?;
+            Some((first, here.find(|other| other.1 != first.1)?))
+        });
+        let Some((one, other)) = two else { return Ok(()) };
+        let written = |(name, path): (&String, &PathBuf)| format!("{name}:{}", path.display());
+        Err(Error::new(ErrorCode::InvalidArgument, "find the group for the process")
+            .on(format!("{} and {}", written(one), written(other)))
+            .because("both controllers are in one hierarchy, and a process has one group in each")
+            .hint("give both the same path, or name one of them"))
+    }
+
     /// # Errors
     /// `invalid-argument`, naming a controller in whose hierarchy the container has no group.
     fn refuse_unknown(self, directories: &[PathBuf]) -> Result<()> {
@@ -58,12 +76,33 @@ impl<'a> Below<'a> {
     }
 }
 
-/// Whether a group lies in the hierarchy of a controller of cgroup v1, which is mounted under the names of its controllers.
+/// Those of cgroup v1 (cgroups(7)): no hierarchy without controllers is mounted under one of their names.
+const CONTROLLERS: [&str; 14] = [
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "misc",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "pids",
+    "rdma",
+];
+
+/// Whether a group lies in the hierarchy of a controller of cgroup v1, which is mounted under the names of its controllers; one
+/// without any under its own name, which is written `name=` and the name (cgroups(7)).
 fn is_in(directory: &Path, controller: &str) -> bool {
     let below = directory.strip_prefix(STANDARD).ok();
     let mount = below.and_then(|below| below.components().next()?.as_os_str().to_str());
-    let name = controller.strip_prefix("name=").unwrap_or(controller);
-    mount.is_some_and(|mount| mount.split(',').any(|own| own == name))
+    mount.is_some_and(|mount| match controller.strip_prefix("name=") {
+        Some(name) => mount == name && !CONTROLLERS.contains(&mount),
+        None => mount.split(',').any(|own| own == controller),
+    })
 }
 
 impl Entrance {
@@ -74,6 +113,7 @@ impl Entrance {
     pub(crate) fn open(directories: &[PathBuf], below: &Below<'_>) -> Result<Self> {
         let mut entrance = Self { unified: None, doors: Vec::new() };
         below.refuse_unknown(directories)?;
+        below.refuse_contradiction(directories)?;
         for path in directories {
             let group = open_directory(path)?;
             let group = match below.at(path) {
@@ -155,6 +195,7 @@ mod tests {
         assert!(is_in(group, "cpu") && is_in(group, "cpuacct"));
         assert!(!is_in(group, "pu") && !is_in(group, "web") && !is_in(group, "pids"));
         assert!(is_in(Path::new("/sys/fs/cgroup/systemd/web"), "name=systemd"));
+        assert!(!is_in(group, "name=cpu") && !is_in(Path::new("/sys/fs/cgroup/pids/web"), "name=pids"));
         // On cgroup v2 alone, what follows is the container's.
         assert!(!is_in(Path::new("/sys/fs/cgroup"), "cpu"));
     }
@@ -168,6 +209,20 @@ mod tests {
         below.refuse_unknown(&[pids.to_owned(), memory.to_owned()]).unwrap();
         let error = below.refuse_unknown(&[memory.to_owned()]).unwrap_err();
         assert_eq!(error.subject.as_deref(), Some("pids:a"));
+    }
+
+    #[test]
+    fn two_ways_in_one_hierarchy_contradict() {
+        let group = [PathBuf::from("/sys/fs/cgroup/cpu,cpuacct/web")];
+        let refused = |cpuacct: &str| {
+            let paths = [("cpu", "/a"), ("cpuacct", cpuacct)];
+            let single = paths.map(|(name, path)| (name.to_owned(), PathBuf::from(path))).into();
+            Below { everywhere: None, single: &single }.refuse_contradiction(&group)
+        };
+        refused("/a").unwrap();
+        let error = refused("/b").unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert_eq!(error.subject.as_deref(), Some("cpu:/a and cpuacct:/b"));
     }
 
     #[test]

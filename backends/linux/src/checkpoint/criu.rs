@@ -74,7 +74,7 @@ impl Criu {
 
     /// Whether there is one where it is looked for.
     pub(super) fn is_there() -> bool {
-        locate(None).is_ok()
+        locate(None).and_then(|program| check(&program)).is_ok()
     }
 
     fn check_version(&self) -> Result<()> {
@@ -208,17 +208,36 @@ fn locate(named: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
-/// It gets all rights that we have.
+/// It gets all rights that we have, so nobody else may exchange it: not in its directory, nor in one above, nor by a link.
 fn check(program: &Path) -> Result<()> {
-    let metadata = std::fs::metadata(program).or_fail("look at criu", program.display())?;
-    let owner = metadata.uid();
-    if (owner == 0 || owner == rustix::process::geteuid().as_raw()) && metadata.mode() & 0o022 == 0 {
-        return Ok(());
+    let resolved = std::fs::canonicalize(program).or_fail("look at criu", program.display())?;
+    if std::fs::metadata(&resolved).or_fail("look at criu", program.display())?.mode() & 0o111 == 0 {
+        return Err(distrusted(
+            &resolved,
+            "it cannot be executed",
+            "install criu, or name it with `--criu PATH`",
+        ));
     }
-    Err(Error::new(ErrorCode::HostUnfit, "trust criu")
-        .on(program.display())
-        .because("others can write to it")
-        .hint("it must belong to root or to the caller, and be writable by its owner alone"))
+    [program, &resolved].into_iter().flat_map(Path::ancestors).try_for_each(|path| {
+        let metadata = std::fs::symlink_metadata(path).or_fail("look at criu", path.display())?;
+        if is_trusted(&metadata) {
+            return Ok(());
+        }
+        let hint = "it must belong to root or to the caller, and be writable by its owner alone";
+        Err(distrusted(path, "others can write to it", hint))
+    })
+}
+
+/// In a directory with the sticky bit nobody renames what is another's (inode(7)); a link has no mode (symlink(7)).
+fn is_trusted(metadata: &std::fs::Metadata) -> bool {
+    let owner = metadata.uid();
+    let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+    let closed = metadata.mode() & 0o022 == 0 || sticky || metadata.is_symlink();
+    closed && (owner == 0 || owner == rustix::process::geteuid().as_raw())
+}
+
+fn distrusted(path: &Path, cause: &'static str, hint: &'static str) -> Error {
+    Error::new(ErrorCode::HostUnfit, "trust criu").on(path.display()).because(cause).hint(hint)
 }
 
 /// A criu that is being started. Dropped before it has ended, it is killed.
@@ -363,9 +382,6 @@ pub(super) fn restored(reply: &[u8]) -> Option<Pid> {
     Pid::from_raw(fields.message(4).ok()??.get(1)?.number()?.try_into().ok()?)
 }
 
-/// As many of the log's complaints are told.
-const COMPLAINTS: usize = 3;
-
 /// Says what criu wrote into its log, where that says more than its answer.
 pub(super) fn quote(error: Error, directory: BorrowedFd<'_>, log: &str) -> Error {
     if error.cause.as_deref().is_none_or(|cause| !cause.starts_with("criu")) {
@@ -386,19 +402,20 @@ pub(super) fn quote(error: Error, directory: BorrowedFd<'_>, log: &str) -> Error
 }
 
 /// What sums up, and what criu finds out about its host and goes on.
-const NOISE: [&str; 3] = ["FAILED.", "RLIMIT_NOFILE for self", "tun: Unable to create tun"];
+const NOISE: [&str; 4] =
+    ["FAILED.", "RLIMIT_NOFILE for self", "tun: Unable to create tun", "Unable to detach from"];
 
-/// The last lines that tell of an error, without the time and place in criu's source, and without what only sums up.
+/// The first line that tells of an error, which is nearest to its cause, and the last, which is nearest to what was asked for;
+/// without the time and place in criu's source, and without what only sums up.
 fn complaints(log: &str) -> Vec<&str> {
-    let mut found: Vec<&str> = log
+    let mut told = log
         .lines()
         .filter(|line| line.contains("Error ("))
         .filter_map(|line| Some(line.split_once("): ")?.1.trim()))
-        .filter(|text| !NOISE.iter().any(|noise| text.contains(noise)))
-        .collect();
-    found.drain(..found.len().saturating_sub(COMPLAINTS));
-    found.dedup();
-    found
+        .filter(|text| !NOISE.iter().any(|noise| text.contains(noise)));
+    let first = told.next();
+    let last = told.last().filter(|last| Some(*last) != first);
+    first.into_iter().chain(last).collect()
 }
 
 #[cfg(test)]
@@ -412,6 +429,32 @@ mod tests {
                    (00.03) Error (criu/mount.c:753): mnt: 82:./proc/x doesn't have a proper root mount\n\
                    (00.04) Error (criu/cr-dump.c:2111): Dumping FAILED.\n";
         assert_eq!(complaints(log), ["mnt: 82:./proc/x doesn't have a proper root mount"]);
+    }
+
+    #[test]
+    fn the_first_complaint_and_the_last_are_told() {
+        let log = "(00.01) Error (criu/util.c:903): Can't connect to server: Connection refused\n\
+                   (00.02) Error (criu/page-xfer.c:1): page-xfer: no server\n\
+                   (00.03) Error (criu/cr-dump.c:1): Can't open pages\n\
+                   (00.04) Error (compel/src/lib/infect.c:1): Unable to detach from 7: No such process\n";
+        assert_eq!(complaints(log), ["Can't connect to server: Connection refused", "Can't open pages"]);
+    }
+
+    #[test]
+    fn a_program_below_a_directory_that_anybody_can_write_to_is_refused() {
+        let open = std::env::temp_dir().join(format!("nucleus-criu-open-{}", std::process::id()));
+        std::fs::create_dir(&open).unwrap();
+        let program = open.join("criu");
+        std::fs::write(&program, "").unwrap();
+        rustix::fs::chmod(&program, Mode::from(0o755)).unwrap();
+        check(&program).unwrap();
+        rustix::fs::chmod(&program, Mode::from(0o644)).unwrap();
+        assert!(check(&program).unwrap_err().to_string().contains("cannot be executed"));
+        rustix::fs::chmod(&program, Mode::from(0o755)).unwrap();
+        rustix::fs::chmod(&open, Mode::from(0o777)).unwrap();
+        let error = check(&program).unwrap_err();
+        std::fs::remove_dir_all(&open).unwrap();
+        assert_eq!(error.subject, Some(open.display().to_string()));
     }
 
     #[test]

@@ -95,7 +95,11 @@ fn write(
     let worker =
         criu.start(STEP, Clone3::default(), &directories.all(), &[], |_| Ok(()), |_| Ok(()))?.ready(STEP)?;
     let reply = worker.converse(STEP, verb, Some(&options), |_| Ok(()));
-    reply.map_err(|error| criu::quote(error.on(&request.id), directories.logs(), LOG))?;
+    let subject = match &request.page_server {
+        Some(server) => format!("{} to the page server {}:{}", request.id, server.address, server.port),
+        None => request.id.to_string(),
+    };
+    reply.map_err(|error| criu::quote(error.on(subject), directories.logs(), LOG))?;
     worker.end(STEP)
 }
 

@@ -229,7 +229,7 @@ fn an_older_checkpoint_outlives_an_attempt_that_fails() {
     says(&absolute, &["--parent-path", "/tmp", "it is absolute"]);
     assert_eq!(listed(), before);
     let output = here.checkpoint(&container).args(["--page-server", "127.0.0.1:1"]).output().assert_code(1);
-    says(&output, &["criu: "]);
+    says(&output, &["127.0.0.1:1", "criu: "]);
     let mut after = listed();
     for log in ["dump.log", "stats-dump"] {
         before.remove(std::ffi::OsStr::new(log));
@@ -254,15 +254,15 @@ fn files_of_two_checkpoints_are_not_mixed() {
     here.goes_on();
     here.checkpoint(&container).output().assert_success();
     let fresh = Container::fresh(&here.host);
-    let core = fs::read_dir(&first).unwrap().flatten().map(|entry| entry.file_name());
-    let core = core.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("core-")).unwrap();
-    let own = fs::read(here.images().join(&core)).unwrap();
-    for (name, from) in [(core.as_str(), &first), ("nucleus.json", &first)] {
+    // The counter itself; the programs that it calls come and go.
+    let core = "core-1.img";
+    let own = fs::read(here.images().join(core)).unwrap();
+    for (name, from) in [(core, &first), ("nucleus.json", &first)] {
         fs::copy(from.join(name), here.images().join(name)).unwrap();
         let output = here.restore(&bundle, &fresh.id).output().assert_code(125);
         says(&output, &["must come from the same one"]);
         here.host.assert_no_leak();
-        fs::write(here.images().join(&core), &own).unwrap();
+        fs::write(here.images().join(core), &own).unwrap();
     }
 }
 
@@ -308,4 +308,19 @@ fn earlier_images_must_be_the_containers_own() {
     }
     here.goes_on();
     container.delete_by_force();
+}
+
+#[test]
+fn what_cannot_be_handed_out_is_told_before_anything_runs() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = here.counter().write();
+    here.checkpoint(&here.counting(&bundle)).output().assert_success();
+    let count = here.count();
+    for option in ["--pid-file", "--pidfd-socket"] {
+        let container = Container::fresh(&here.host);
+        let restore = here.restore(&bundle, &container.id).args([option, "/nowhere/x"]);
+        says(&restore.output().assert_code(125), &["/nowhere/x", "No such file or directory"]);
+        here.host.assert_no_leak();
+    }
+    assert_eq!(here.count(), count, "it went on counting");
 }
