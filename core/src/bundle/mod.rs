@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod document;
 mod identity;
+mod interruption;
 mod layers;
 mod materialise;
 mod mount_points;

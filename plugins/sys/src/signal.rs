@@ -148,6 +148,11 @@ impl SignalSet {
         Self(self.0 & !others.0)
     }
 
+    /// Whether any signal of `others` is in the set.
+    pub const fn has_any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
     /// Whether `signal` is in the set.
     pub const fn contains(self, signal: Signal) -> bool {
         self.0 & (1 << (signal.0 - 1)) != 0
@@ -174,6 +179,14 @@ pub fn set_mask(blocked: SignalSet) -> io::Result<SignalSet> {
         )
     })?;
     Ok(before)
+}
+
+/// The signals that the calling thread blocks and that wait for it, or for its process: `rt_sigpending(2)`.
+pub fn pending() -> io::Result<SignalSet> {
+    let mut pending = SignalSet::EMPTY;
+    // SAFETY: the pointer refers to 8 bytes, the kernel's sigset size on every 64-bit machine.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending.0, size_of::<u64>()) })?;
+    Ok(pending)
 }
 
 /// Sets every signal back to its default action, as a workload expects to find them; also those that are

@@ -52,6 +52,21 @@ fn what_the_manifest_says_starts_and_what_differs_does_not() {
     start(&host, &root, "required").output().assert_success();
 }
 
+/// A file that takes longer to read than any test lasts.
+#[test]
+fn a_signal_stops_the_verification() {
+    let host = Host::enter();
+    let root = attested(&host);
+    fs::File::create(root.path().join("endless")).unwrap().set_len(1 << 42).unwrap();
+    let running = start(&host, &root, "required").spawn();
+    let status = format!("/proc/{}/status", running.pid().as_raw_nonzero());
+    let blocks = || fs::read_to_string(&status).is_ok_and(|text| !text.contains("SigBlk:\t0000000000000000"));
+    host.wait_until("the signals are blocked", blocks);
+    running.signal(rustix::process::Signal::INT);
+    running.wait().assert_refused(&["a signal interrupted it"]);
+    host.assert_no_leak();
+}
+
 /// The mount points that a read-only image lacks are provided above it, and do not count as changes.
 #[test]
 fn what_nucleus_provides_is_no_change_of_the_image() {

@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::setpgid;
 
 use super::pour::{Sink, portion, wait};
+use crate::bundle::interruption::{self, INTERRUPTED};
 
 /// As many of the last bytes that it writes to its standard error are told.
 const TAIL: usize = 2048;
@@ -91,14 +92,19 @@ impl Running {
 
     /// Pours until it has ended; `false` if its time was over before. What it leaves running is not waited for.
     fn follow(&mut self, end: Instant, sink: &mut Sink<'_>, buffer: &mut SecretBuffer) -> Result<bool> {
+        let signals = interruption::descriptor().map_err(|error| sink.failed(error))?;
         let (mut writes, mut complains) = (true, true);
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let mut watched = vec![PollFd::new(&self.child.pidfd, PollFlags::IN)];
+            let mut watched =
+                vec![PollFd::new(&self.child.pidfd, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
             let output = writes.then(|| watch(&mut watched, &self.output));
             let errors = complains.then(|| watch(&mut watched, &self.errors));
-            let ready = wait(&mut watched, Some(left)).map_err(|error| sink.failed(error))?;
+            let ready = wait(&mut watched, left).map_err(|error| sink.failed(error))?;
             let is_ready = |place: usize| !watched[place].revents().is_empty();
+            if is_ready(1) {
+                return Err(sink.failed(INTERRUPTED));
+            }
             let (ended, output, errors) =
                 (is_ready(0), output.is_some_and(is_ready), errors.is_some_and(is_ready));
             if ready == 0 {

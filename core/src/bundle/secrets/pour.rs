@@ -12,12 +12,13 @@ use rustix::io::{read, retry_on_intr};
 use zeroize::Zeroize;
 
 use super::{failed, full_or};
+use crate::bundle::interruption::{self, INTERRUPTED};
 use crate::plan::{Decided, SecretPlan};
 
 /// The longest variable that execve(2) takes, with name, `=` and NUL (`MAX_ARG_STRLEN`).
 const LONGEST_VARIABLE: usize = 131_072;
 
-/// How long an inherited descriptor may keep us waiting for its next bytes.
+/// How long an inherited descriptor may keep us waiting for its end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the content of one secret goes.
@@ -96,11 +97,17 @@ pub(super) fn file(file: &File, sink: &mut Sink<'_>, buffer: &mut SecretBuffer) 
 
 /// To the end of what somebody else writes.
 pub(super) fn stream(stream: &OwnedFd, sink: &mut Sink<'_>, buffer: &mut SecretBuffer) -> Result<()> {
+    let signals = interruption::descriptor().map_err(|error| sink.failed(error))?;
+    let end = Instant::now() + PATIENCE;
     loop {
-        let mut watched = [PollFd::new(stream, PollFlags::IN)];
-        if wait(&mut watched, Some(PATIENCE)).map_err(|error| sink.failed(error))? == 0 {
-            let cause = format!("nothing has come through it for {} seconds", PATIENCE.as_secs());
+        let mut watched = [PollFd::new(&signals, PollFlags::IN), PollFd::new(stream, PollFlags::IN)];
+        let left = end.saturating_duration_since(Instant::now());
+        if wait(&mut watched, left).map_err(|error| sink.failed(error))? == 0 {
+            let cause = format!("it has not come to its end within {} seconds", PATIENCE.as_secs());
             return Err(sink.failed(cause).hint("whoever writes it must close it at the end"));
+        }
+        if !watched[0].revents().is_empty() {
+            return Err(sink.failed(INTERRUPTED));
         }
         if portion(stream, sink, buffer)? == 0 {
             return Ok(());
@@ -120,12 +127,12 @@ pub(super) fn portion(from: impl AsFd, sink: &mut Sink<'_>, buffer: &mut SecretB
 }
 
 /// Waits until one of them is ready; 0 when the time is over.
-pub(super) fn wait(watched: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
-    let end = timeout.map(|timeout| Instant::now() + timeout);
+pub(super) fn wait(watched: &mut [PollFd<'_>], timeout: Duration) -> io::Result<usize> {
+    let end = Instant::now() + timeout;
     loop {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let limit = left.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
-        match poll(watched, limit.as_ref()) {
+        let left = end.saturating_duration_since(Instant::now());
+        let limit = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(watched, Some(&limit)) {
             Err(rustix::io::Errno::INTR) => {}
             ready => return Ok(ready?),
         }

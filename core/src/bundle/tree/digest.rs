@@ -8,6 +8,8 @@ use std::str::FromStr;
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use crate::bundle::interruption;
+
 /// The SHA-256 of some bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 32]);
@@ -17,6 +19,7 @@ impl Digest {
     pub(crate) fn of(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(Self, u64)> {
         let (mut hasher, mut length) = (Sha256::new(), 0);
         loop {
+            interruption::check()?;
             match rustix::io::read(file, &mut *buffer) {
                 Ok(0) => return Ok((Self(hasher.finalize().into()), length)),
                 Ok(count) => {

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxFlags, ope
 use rustix::io::Errno;
 
 use super::path::TreePath;
+use crate::bundle::interruption;
 
 /// More threads than this do not read faster.
 const MOST_THREADS: usize = 16;
@@ -194,6 +195,7 @@ impl<V: Visitor> Crew<'_, V> {
         path: &TreePath,
         hands: &mut Hands<V::Output>,
     ) -> io::Result<Vec<Item<V::Place>>> {
+        interruption::check()?;
         let kind = known(directory.file.as_fd(), name, kind)?;
         if !self.visitor.wants(path, kind) {
             return Ok(Vec::new());

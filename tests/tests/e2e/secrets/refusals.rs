@@ -105,6 +105,21 @@ fn a_command_that_does_not_deliver_is_told_with_its_complaints() {
     }
 }
 
+/// Its signals are blocked by then, lest one kill it before it can tear down.
+#[test]
+fn a_signal_stops_nucleus_while_it_waits_for_a_secret() {
+    let host = Host::enter();
+    let begun = host.path("begun");
+    let script = format!(": > {}; sleep 500", begun.display());
+    let secret = format!("{{source: {{command: [/bin/sh, -c, '{script}'], timeout: 400s}}, name: it}}");
+    let mut running = run(&host, &[secret], "echo started").spawn();
+    running.wait_for_file(&begun);
+    running.signal(rustix::process::Signal::TERM);
+    let output = running.wait().assert_refused(&["secrets[it]", "a signal interrupted it"]);
+    assert_eq!(output.text(), "");
+    host.assert_no_leak();
+}
+
 #[test]
 fn a_command_gets_nothing_of_nucleus_and_ends_with_all_that_it_started() {
     let host = Host::enter();
