@@ -320,9 +320,12 @@ mod tests {
             set_mask(SignalSet::ALL).unwrap();
             let fd = SignalFd::new(SignalSet::EMPTY.with(Signal::TERM)).unwrap();
             assert_eq!(fd.read().unwrap(), None);
+            let term = SignalSet::EMPTY.with(Signal::TERM);
+            assert!(!pending().unwrap().has_any(term));
             let own = rustix::process::getpid();
             // SAFETY: a signal to ourselves, which is blocked.
             unsafe { libc::kill(own.as_raw_nonzero().get(), libc::SIGTERM) };
+            assert!(pending().unwrap().has_any(term));
             assert_eq!(fd.read().unwrap(), Some(Arrived { signal: Signal::TERM, sender: Some(own) }));
             assert_eq!(
                 set_mask(SignalSet::EMPTY).unwrap(),
