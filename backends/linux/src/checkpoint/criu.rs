@@ -414,7 +414,7 @@ fn complaints(log: &str) -> Vec<&str> {
         .filter_map(|line| Some(line.split_once("): ")?.1.trim()))
         .filter(|text| !NOISE.iter().any(|noise| text.contains(noise)));
     let first = told.next();
-    let last = told.last().filter(|last| Some(*last) != first);
+    let last = told.next_back().filter(|last| Some(*last) != first);
     first.into_iter().chain(last).collect()
 }
 
