@@ -21,6 +21,7 @@ use super::layers::Layers;
 use super::mount_points::{self, MountPoints};
 use super::mounts::{CONTEXT, Mount, MountOrigin, mounts};
 use super::nested;
+use super::placing;
 use super::provided::{Place, PlaceKind, with_places};
 use super::rootfs::{self, Owner};
 use super::secrets;
@@ -65,8 +66,15 @@ pub fn materialise(
     let user = resolve_user(plan, &accounts)?;
     let mut secrets = secrets::stage(plan, &|file| secret_owner(plan, &accounts, &user, file))?;
     mounts.retain(|mount| !is_left_out(mount, &secrets.files));
+    if let Some(image) = image.as_ref().filter(|_| mounts.iter().any(|mount| mount.origin.is_own())) {
+        placing::place(plan, image.seen()?.as_fd(), &mut mounts)?;
+    }
     let mut sources = open_sources(&chosen, &mounts)?;
     let context = plan.context.as_ref().map(|context| chosen.context(context)).transpose()?;
+    placing::refuse_links_of_mounts(plan, &mounts, &|index| match mounts[index].origin {
+        MountOrigin::Context => context.as_ref().map(AsFd::as_fd),
+        _ => sources.get(&index).map(AsFd::as_fd),
+    })?;
     add_secrets(&mounts, &mut secrets.files, &mut sources);
     let places = places(&mounts, &sources);
     let root = open_root(plan, image, &places)?;
@@ -274,14 +282,16 @@ fn resolve_user(plan: &Plan, accounts: &Accounts) -> Result<ResolvedUser> {
 }
 
 fn open_sources(chosen: &Chosen<'_>, mounts: &[Mount]) -> Result<BTreeMap<usize, OwnedFd>> {
-    let of_host = mounts.iter().enumerate().filter(|(_, mount)| mount.origin == MountOrigin::Host);
+    let of_host = mounts
+        .iter()
+        .enumerate()
+        .filter(|(_, mount)| matches!(mount.origin, MountOrigin::Host | MountOrigin::Volume(_)));
     of_host.map(|(index, mount)| Ok((index, open_source(chosen, mount)?))).collect()
 }
 
 fn open_source(chosen: &Chosen<'_>, mount: &Mount) -> Result<OwnedFd> {
-    let volume = chosen.plan.volumes.iter().find(|volume| volume.value.target == mount.destination);
-    if let Some(volume) = volume {
-        return chosen.volume(volume);
+    if let MountOrigin::Volume(index) = mount.origin {
+        return chosen.volume(&chosen.plan.volumes[index]);
     }
     // The host's programs and libraries, at their own paths.
     rustix::fs::open(&mount.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {

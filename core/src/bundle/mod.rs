@@ -12,6 +12,7 @@ mod materialise;
 mod mount_points;
 mod mounts;
 mod nested;
+mod placing;
 mod provided;
 mod rootfs;
 mod secrets;

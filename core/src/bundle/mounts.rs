@@ -40,12 +40,23 @@ pub(super) struct Mount {
 pub(super) enum MountOrigin {
     /// The kernel.
     Kernel,
-    /// A path of the host.
+    /// A path of the host that the root file system shows.
     Host,
+    /// A volume, by its place in the plan.
+    Volume(usize),
+    /// A tmpfs, by its place in the plan.
+    Tmpfs(usize),
     /// A secret, by its place in the plan: it arrives as a descriptor, and its source says nothing.
     Secret(usize),
     /// The context, or its copy.
     Context,
+}
+
+impl MountOrigin {
+    /// Whether the profile names the mount.
+    pub(super) fn is_own(self) -> bool {
+        !matches!(self, Self::Kernel | Self::Host)
+    }
 }
 
 /// All mounts of a plan: the kernel's own, the host's programs and libraries, volumes and tmpfs by depth, cgroups.
@@ -58,13 +69,12 @@ pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
         let shown = entries.iter().filter(|entry| !matches!(entry.kind, RuntimeKind::Link(_)));
         mounts.extend(shown.map(|entry| host_runtime(&entry.path)));
     }
-    let mut own: Vec<Mount> = plan.volumes.iter().map(|volume| volume_mount(&volume.value)).collect();
-    own.extend(plan.context.iter().map(|context| context_mount(&context.value)));
-    own.extend(plan.tmpfs.iter().map(|tmpfs| tmpfs_mount(&tmpfs.value)));
-    own.extend(secret_mounts(plan));
-    // Parents before children, whichever list they come from.
-    own.sort_by_key(|mount| mount.destination.components().count());
-    mounts.extend(own);
+    let volumes = plan.volumes.iter().enumerate();
+    mounts.extend(volumes.map(|(index, volume)| volume_mount(index, &volume.value)));
+    mounts.extend(plan.context.iter().map(|context| context_mount(&context.value)));
+    mounts.extend(plan.tmpfs.iter().enumerate().map(|(index, tmpfs)| tmpfs_mount(index, &tmpfs.value)));
+    mounts.extend(secret_mounts(plan));
+    sort(&mut mounts);
     // Last, for it needs the container's cgroups, which are made while the rest is being mounted.
     mounts.push(kernel(
         "/sys/fs/cgroup",
@@ -73,6 +83,17 @@ pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
         &["nosuid", "noexec", "nodev", "relatime", "ro"],
     ));
     mounts
+}
+
+/// The plan's own mounts, which stand together: parents before children, whichever list they come from, and secrets last, for
+/// nothing may cover them.
+pub(super) fn sort(mounts: &mut [Mount]) {
+    let own = |mount: &Mount| mount.origin.is_own();
+    if let (Some(first), Some(last)) = (mounts.iter().position(own), mounts.iter().rposition(own)) {
+        mounts[first..=last].sort_by_key(|mount| {
+            (matches!(mount.origin, MountOrigin::Secret(_)), mount.destination.components().count())
+        });
+    }
 }
 
 fn kernel_mounts(shm: u64) -> Vec<Mount> {
@@ -134,7 +155,7 @@ fn bind(source: &Path, destination: &Path, options: &[&'static str]) -> Mount {
 }
 
 /// What holds for a volume holds for all that comes along with it, where the words of the whole tree are used.
-fn volume_mount(volume: &VolumePlan) -> Mount {
+fn volume_mount(index: usize, volume: &VolumePlan) -> Mount {
     let tree = volume.submounts == Submounts::Included;
     let word = |own: &'static str, of_tree: &'static str| if tree { of_tree } else { own };
     let mut options = vec![word("bind", "rbind"), word("nosuid", "rnosuid"), word("nodev", "rnodev")];
@@ -148,7 +169,8 @@ fn volume_mount(volume: &VolumePlan) -> Mount {
     if volume.id_map.is_some() {
         options.push(word("idmap", "ridmap"));
     }
-    let mount = bind(&volume.source, &volume.target, &options);
+    let mount =
+        Mount { origin: MountOrigin::Volume(index), ..bind(&volume.source, &volume.target, &options) };
     match &volume.id_map {
         Some(VolumeIds::Maps(maps)) => {
             Mount { uid_mappings: mappings(&maps.uid_map), gid_mappings: mappings(&maps.gid_map), ..mount }
@@ -186,7 +208,7 @@ fn context_mount(context: &ContextPlan) -> Mount {
     Mount { origin: MountOrigin::Context, ..bind(source, &context.target, options) }
 }
 
-fn tmpfs_mount(tmpfs: &TmpfsPlan) -> Mount {
+fn tmpfs_mount(index: usize, tmpfs: &TmpfsPlan) -> Mount {
     let mut options = vec![Cow::Borrowed("nosuid"), Cow::Borrowed("nodev")];
     if tmpfs.execution == Execution::Denied {
         options.push(Cow::Borrowed("noexec"));
@@ -194,5 +216,5 @@ fn tmpfs_mount(tmpfs: &TmpfsPlan) -> Mount {
     options.push(Cow::Owned(format!("size={}", tmpfs.size)));
     options.push(Cow::Owned(format!("mode={:04o}", tmpfs.mode)));
     options.extend(tmpfs_numbers(tmpfs).map(|(key, value)| Cow::Owned(format!("{key}={value}"))));
-    Mount { options, ..kernel_named(&tmpfs.target, "tmpfs", "tmpfs") }
+    Mount { options, origin: MountOrigin::Tmpfs(index), ..kernel_named(&tmpfs.target, "tmpfs", "tmpfs") }
 }

@@ -11,7 +11,8 @@ use nucleus_sys::in_root::{InRootPath, Root};
 use rustix::io::Errno;
 
 use super::mounts::{Mount, MountOrigin};
-use crate::plan::{Decided, Plan, SecretPlan};
+use super::placing::origin;
+use crate::plan::Plan;
 
 /// Refuses a mount for which a read-only one has no place.
 ///
@@ -29,11 +30,11 @@ pub(super) fn refuse_without_place(
         let found = Root::new(source.as_fd()).open(&path, OFlags::PATH);
         if found.is_err_and(|error| error.raw_os_error() == Some(Errno::NOENT.raw_os_error())) {
             return Err(Error::new(ErrorCode::HostUnfit, "find the place for a mount")
-                .on(format!("{} ({})", mount.destination.display(), decided(plan, &mount.destination)))
+                .on(format!("{} ({})", mount.destination.display(), origin(plan, mount)))
                 .because(format!(
                     "what is mounted read-only at {} ({}) has no {}",
                     outer.destination.display(),
-                    decided(plan, &outer.destination),
+                    origin(plan, outer),
                     inner.display()
                 ))
                 .hint(hint(plan, outer, inner)));
@@ -54,8 +55,8 @@ fn around<'a>(
         .filter(|(_, outer)| is_below(destination, &outer.destination))
         .max_by_key(|(_, outer)| outer.destination.as_os_str().len())?;
     let read_only = mount.options.iter().any(|option| matches!(&**option, "ro" | "rro"));
-    (matches!(mount.origin, MountOrigin::Host | MountOrigin::Context) && read_only)
-        .then_some((mount, sources.get(&outer)?))
+    let of_host = matches!(mount.origin, MountOrigin::Host | MountOrigin::Volume(_) | MountOrigin::Context);
+    (of_host && read_only).then_some((mount, sources.get(&outer)?))
 }
 
 /// Compares as text: the plan's paths are normal, and every start compares all of them.
@@ -74,14 +75,4 @@ fn hint(plan: &Plan, outer: &Mount, inner: &Path) -> String {
             format!("make it on the host, as {}, or mount somewhere else", outer.source.join(inner).display())
         }
     }
-}
-
-fn decided(plan: &Plan, target: &Path) -> String {
-    let volume = plan.volumes.iter().find(|volume| volume.value.target == target).map(|it| &it.origin);
-    let tmpfs = plan.tmpfs.iter().find(|tmpfs| tmpfs.value.target == target).map(|it| &it.origin);
-    let context = plan.context.iter().find(|context| context.value.target == target).map(|it| &it.origin);
-    let is_secret =
-        |secret: &&Decided<SecretPlan>| secret.value.file.as_ref().is_some_and(|file| file.target == target);
-    let secret = plan.secrets.list.iter().find(is_secret).map(|it| &it.origin);
-    volume.or(tmpfs).or(context).or(secret).unwrap_or(&plan.rootfs.origin).to_string()
 }

@@ -198,7 +198,7 @@ fn tighten_document(
     let invalid = |error| Error::new(ErrorCode::ConfigInvalid, "read config.json").because(error);
     let mut config = serde_json::from_str(document.json.get()).map_err(invalid)?;
     let sources = look_at_document(&config, &document.bundle, root.path());
-    let facts = engine_facts(&config, &sources);
+    let facts = engine_facts(&config, &sources, &bounds.held.mounts);
     let tightened = tighten::config(&mut config, bounds, &facts)?;
     document.json = serde_json::value::to_raw_value(&config).map_err(invalid)?;
     Ok((tightened, sources))

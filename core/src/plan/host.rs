@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::policy::Source;
+use super::places::Tree;
+use super::policy::{Policy, Source};
 use super::secrets::Swap;
 use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
@@ -141,7 +143,7 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
 }
 
 /// Asks the host what bounding this `config.json` depends on.
-pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFacts {
+pub fn engine_facts(config: &serde_json::Value, sources: &Sources, policy: &Policy) -> EngineFacts {
     let namespaces = config.pointer("/linux/namespaces").and_then(serde_json::Value::as_array);
     let own = |entry: &serde_json::Value| {
         let (kind, path) = (entry.get("type")?.as_str()?, entry.get("path")?.as_str()?);
@@ -151,7 +153,32 @@ pub fn engine_facts(config: &serde_json::Value, sources: &Sources) -> EngineFact
         own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect(),
         sources: sources.found.clone(),
         root: sources.roots.first().map(|(_, root)| root.clone()),
+        places: if policy.allow_targets.is_some() { places(config, sources) } else { BTreeMap::new() },
     }
+}
+
+/// Where each mount goes, in the order in which they are made: each can lie behind a link of the image or of an earlier one.
+fn places(
+    config: &serde_json::Value,
+    sources: &Sources,
+) -> BTreeMap<usize, std::result::Result<PathBuf, String>> {
+    let mounts = config.get("mounts").and_then(serde_json::Value::as_array);
+    let targets = mounts.into_iter().flatten().map(|mount| {
+        Path::new(mount.get("destination").and_then(serde_json::Value::as_str).unwrap_or_default())
+    });
+    let Some(root) = sources.opened_roots.values().next() else {
+        let why = || Err("the root file system was not opened".to_owned());
+        return targets.enumerate().map(|(index, _)| (index, why())).collect();
+    };
+    let mut tree = Tree::new(Some(root.as_fd()));
+    let place = |(index, target): (usize, &Path)| {
+        let place = tree.lead(target).map(|lead| lead.place);
+        if let Ok(place) = &place {
+            tree.mount(place.clone(), sources.opened.get(&index).map(AsFd::as_fd));
+        }
+        (index, place.map_err(|error| error.to_string()))
+    };
+    targets.enumerate().map(place).collect()
 }
 
 fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {

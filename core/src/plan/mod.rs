@@ -6,6 +6,7 @@ mod decided;
 mod defaults;
 mod host;
 mod landlock;
+pub(crate) mod places;
 mod policy;
 mod resolve;
 mod rows;
@@ -22,6 +23,7 @@ pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, witho
 pub use decided::Decided;
 pub use host::{DeviceFact, HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
 pub use policy::{Denial, Found, Ground, Objection, Policy, Reach, Shape, Source};
+pub(crate) use resolve::belongs_to_runtime;
 pub use resolve::resolve;
 pub(crate) use rows::tmpfs_numbers;
 pub use rows::{Row, rows};

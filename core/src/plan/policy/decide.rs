@@ -61,6 +61,19 @@ impl Policy {
         if covered { Ok(()) } else { Err(not_listed("the target", target, "allowTargets", rules)) }
     }
 
+    /// The same of the place to which links of the image lead a target, or why nobody can tell.
+    pub fn place(&self, target: &Path, place: Result<&Path, &str>) -> Result<(), Objection> {
+        match place {
+            _ if self.allow_targets.is_none() => Ok(()),
+            Ok(place) => self.target(place).map_err(|objection| Objection {
+                cause: format!("{} leads there by a link: {}", target.display(), objection.cause),
+                hint: "name the place itself, and add it to `mounts.policy.allowTargets`".to_owned(),
+                ..objection
+            }),
+            Err(why) => Err(unknown(why)),
+        }
+    }
+
     /// Whether a file system of a type may be mounted; `bind` stands for the host's files.
     pub fn kind(&self, kind: &str) -> Result<(), Objection> {
         let Some((index, rule)) = self.forbid_types.iter().enumerate().find(|(_, rule)| rule.value == kind)

@@ -29,6 +29,11 @@ const TMPFS_MODE: u32 = 0o1777;
 /// Places that the runtime fills itself. What lies below `/dev` is its own too, but for `/dev/shm` by `mounts.shm`.
 const OWN: [&str; 4] = ["/", "/dev", "/proc", "/sys"];
 
+/// Whether a place is one that the runtime fills itself.
+pub(crate) fn belongs_to_runtime(target: &Path) -> bool {
+    target == Path::new(OWN[0]) || OWN[1..].iter().any(|own| target.starts_with(own))
+}
+
 impl Resolver<'_> {
     pub(super) fn rootfs(&self) -> Decided<RootfsPlan> {
         if self.profile.namespaces.mount.is_some() {
@@ -93,9 +98,7 @@ impl Resolver<'_> {
     /// Something mounted over `/proc` would lie to whoever checks it (CVE-2019-16884); over `/` it would be the root; over
     /// what `host-runtime` shows it would silently take that away.
     pub(super) fn refuse_taken_place(&mut self, pointer: &str, target: &Path) {
-        let own = OWN.iter().any(|own| target == Path::new(own))
-            || OWN[1..].iter().any(|own| target.starts_with(own));
-        if own {
+        if belongs_to_runtime(target) {
             self.mistake(
                 &format!("{pointer}/target"),
                 format!("{} belongs to the runtime", target.display()),

@@ -2,6 +2,7 @@
 
 use nucleus_abi::{Error, ErrorCode, Result};
 
+pub(crate) use self::files::belongs_to_runtime;
 use super::decided::Decided;
 use super::host::HostFacts;
 use super::policy::Policy;

@@ -22,6 +22,7 @@ mod root;
 mod seccomp;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Error, ErrorCode, LandlockRule, Result};
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,8 @@ pub struct EngineFacts {
     pub sources: BTreeMap<usize, Source>,
     /// What the directory that is to be the root is; `None` if there is none.
     pub root: Option<Source>,
+    /// Where each mount goes, by its index, or why nobody can tell; nothing where no rule asks for it.
+    pub places: BTreeMap<usize, std::result::Result<PathBuf, String>>,
 }
 
 impl EngineFacts {
@@ -100,6 +103,11 @@ impl EngineFacts {
     fn source(&self, mount: usize) -> Source {
         let unknown = || Source::Closed("nobody looked".to_owned());
         self.sources.get(&mount).cloned().unwrap_or_else(unknown)
+    }
+
+    /// The same of a place.
+    fn place(&self, mount: usize) -> std::result::Result<&Path, &str> {
+        self.places.get(&mount).map_or(Err("nobody looked"), |place| place.as_deref().map_err(String::as_str))
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
         if let Some((asked, hint)) = objection(mount, &options, kind) {
             document.refuse(&field, asked, &bounds.held.profile, hint);
         }
-        for objection in objections(&bounds.held.mounts, mount, kind, &facts.source(index)) {
+        for objection in objections(&bounds.held.mounts, mount, kind, (index, facts)) {
             document.object(&field, &objection, &bounds.held.profile);
         }
         let forced = forced(mount, kind).iter().fold(options.clone(), |options, flag| force(options, flag));
@@ -87,14 +87,21 @@ impl<'m> Kind<'m> {
 }
 
 /// What the profile's mount policy has against a mount.
-fn objections(policy: &Policy, mount: &Value, kind: Kind<'_>, source: &Source) -> Vec<Objection> {
+fn objections(
+    policy: &Policy,
+    mount: &Value,
+    kind: Kind<'_>,
+    known: (usize, &EngineFacts),
+) -> Vec<Objection> {
     let destination = Path::new(text(mount, "destination"));
+    let (index, facts) = known;
+    let target = || policy.target(destination).and_then(|()| policy.place(destination, facts.place(index)));
     let verdicts = match kind {
         Kind::New(name) if is_standard(name, destination) => return Vec::new(),
-        Kind::New(name) => [policy.kind(name), policy.target(destination), Ok(())],
+        Kind::New(name) => [policy.kind(name), target(), Ok(())],
         Kind::Bind | Kind::RecursiveBind => {
-            let source = policy.known(source, Policy::source).map(drop);
-            [policy.kind("bind"), policy.target(destination), source]
+            let source = policy.known(&facts.source(index), Policy::source).map(drop);
+            [policy.kind("bind"), target(), source]
         }
     };
     verdicts.into_iter().filter_map(std::result::Result::err).collect()

@@ -51,7 +51,8 @@ fn tightened(config: &mut Value, yaml: &str) -> Tightened {
 fn facts(reach: Reach) -> EngineFacts {
     let found = Source::Found(Found { path: "/srv/data".into(), shape: Shape::Directory, reach });
     let sources = (0..9).map(|mount| (mount, found.clone())).collect();
-    EngineFacts { sources, ..EngineFacts::default() }
+    let places = [(0, Ok("/data".into())), (1, Ok("/tmp".into()))].into();
+    EngineFacts { sources, places, ..EngineFacts::default() }
 }
 
 /// The ordinary container with one field changed, under a profile.

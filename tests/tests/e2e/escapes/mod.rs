@@ -8,6 +8,7 @@ mod executable;
 mod interfaces;
 mod links;
 mod masks;
+mod places;
 mod procfs;
 mod setuid;
 mod targets;
