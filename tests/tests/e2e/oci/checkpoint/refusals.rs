@@ -235,12 +235,10 @@ fn an_older_checkpoint_outlives_an_attempt_that_fails() {
         before.remove(std::ffi::OsStr::new(log));
         after.remove(std::ffi::OsStr::new(log));
     }
+    // Not restored: the container has gone on since, and with it the files that it had open.
     assert_eq!(after, before);
     here.goes_on();
     [container, refused].into_iter().for_each(Container::delete_by_force);
-    let container = here.restored(&bundle);
-    here.goes_on();
-    container.delete_by_force();
 }
 
 #[test]
@@ -257,8 +255,10 @@ fn files_of_two_checkpoints_are_not_mixed() {
     // The counter itself; the programs that it calls come and go.
     let core = "core-1.img";
     let own = fs::read(here.images().join(core)).unwrap();
-    for (name, from) in [(core, &first), ("nucleus.json", &first)] {
-        fs::copy(from.join(name), here.images().join(name)).unwrap();
+    // Stopped at the same instruction, both have the same one.
+    let same = fs::read(first.join(core)).unwrap() == own;
+    for name in [core, "nucleus.json"].into_iter().filter(|name| *name != core || !same) {
+        fs::copy(first.join(name), here.images().join(name)).unwrap();
         let output = here.restore(&bundle, &fresh.id).output().assert_code(125);
         says(&output, &["must come from the same one"]);
         here.host.assert_no_leak();
