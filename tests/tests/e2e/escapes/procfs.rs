@@ -103,6 +103,7 @@ fn an_exec_writes_nothing_into_a_false_proc() {
     let seen = host.path("seen");
     let running = call.arg("--pid-file").arg(&pid_file).arg(&container.id).output_to(&seen).spawn();
     host.wait_for_file(&bundle.rootfs().join("joined"));
+    host.wait_for_file(&pid_file);
     let shown = fs::read_to_string(&seen).unwrap();
     assert_eq!(shown.trim(), ["fake"; 5].join("\n"), "nothing is written where the container looks");
     let process = fs::read_to_string(&pid_file).unwrap();
