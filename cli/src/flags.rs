@@ -107,12 +107,31 @@ const FLAGS: [Flag; 22] = [
 
 /// The options as clap knows them, and `--workload`.
 pub(crate) fn arguments() -> Vec<Arg> {
-    let workload = Arg::new("workload")
+    let [_, option] = backend();
+    FLAGS.iter().map(argument).chain([option, workload()]).collect()
+}
+
+/// `--workload`.
+pub(crate) fn workload() -> Arg {
+    Arg::new("workload")
         .long("workload")
         .value_name("NAME")
-        .help("The named workload of the profile that overrides the rest of it");
-    FLAGS.iter().map(argument).chain([workload]).collect()
+        .help("The named workload of the profile that overrides the rest of it")
 }
+
+/// `--backend` and `--backend-option`.
+pub(crate) fn backend() -> [Arg; 2] {
+    let option = Arg::new(BACKEND_OPTION)
+        .long(BACKEND_OPTION)
+        .value_name("NAME=VALUE")
+        .action(ArgAction::Append)
+        .requires("backend")
+        .help("An option of that backend, such as path=/usr/bin/crun; can be repeated");
+    [argument(&FLAGS[0]), option]
+}
+
+/// Options of a backend belong to one that is named beside them: others would not understand them.
+const BACKEND_OPTION: &str = "backend-option";
 
 /// Flags that fix the same field to another value: one would silently undo the other.
 fn contrary(flag: &Flag) -> Vec<&'static str> {
@@ -127,7 +146,7 @@ fn contrary(flag: &Flag) -> Vec<&'static str> {
 
 /// The names of [`arguments`].
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    FLAGS.iter().map(|flag| flag.name).chain(["workload"])
+    FLAGS.iter().map(|flag| flag.name).chain([BACKEND_OPTION, "workload"])
 }
 
 fn argument(flag: &Flag) -> Arg {
@@ -151,12 +170,40 @@ pub(crate) fn values(matches: &ArgMatches) -> Result<Vec<FlagValue>> {
     for flag in &FLAGS {
         read(flag, matches, &mut values)?;
     }
+    backend_options(matches, &mut values)?;
     let words: Vec<String> =
         matches.get_many::<String>("command").into_iter().flatten().map(ToOwned::to_owned).collect();
     if !words.is_empty() {
         values.push(FlagValue::set("command line", "/workload/command", words));
     }
     Ok(values)
+}
+
+/// What `--backend` and `--backend-option` say.
+///
+/// # Errors
+/// `invalid-argument`, naming the flag.
+pub(crate) fn backend_values(matches: &ArgMatches) -> Result<Vec<FlagValue>> {
+    let mut values = Vec::new();
+    read(&FLAGS[0], matches, &mut values)?;
+    backend_options(matches, &mut values)?;
+    Ok(values)
+}
+
+fn backend_options(matches: &ArgMatches, values: &mut Vec<FlagValue>) -> Result<()> {
+    let Some(options) = matches.get_many::<String>(BACKEND_OPTION) else { return Ok(()) };
+    let name = matches.get_one::<String>("backend").map(String::as_str).unwrap_or_default();
+    values.push(FlagValue::set("--backend", "/backend/name", name));
+    for option in options {
+        let (name, value) = option
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| wrong("--backend-option", option, "an option is NAME=VALUE"))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        let pointer = format!("/backend/options/{}", name.replace('~', "~0").replace('/', "~1"));
+        values.push(FlagValue::set("--backend-option", &pointer, value));
+    }
+    Ok(())
 }
 
 fn read(flag: &Flag, matches: &ArgMatches, values: &mut Vec<FlagValue>) -> Result<()> {

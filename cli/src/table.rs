@@ -32,10 +32,14 @@ fn line<const N: usize>(parts: &[String; N], widths: &[usize; N]) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// Breaks a cell at spaces. A word that is too long stays whole: it may be a path that somebody copies.
 fn wrap(cell: &str) -> Vec<String> {
+    cell.split('\n').flat_map(wrap_line).collect()
+}
+
+/// Breaks a line at spaces. A word that is too long stays whole: it may be a path that somebody copies.
+fn wrap_line(line: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in cell.split(' ') {
+    for word in line.split(' ') {
         let last = lines.last_mut().map_or(0, |line| line.chars().count());
         match lines.last_mut() {
             Some(line) if last == 0 => line.push_str(word),
@@ -57,6 +61,11 @@ mod tests {
     fn columns_line_up_and_lines_have_no_trailing_space() {
         let rows = [["a".to_owned(), "one".to_owned()], ["long".to_owned(), String::new()]];
         assert_eq!(layout(["X", "Y"], &rows), "X     Y\na     one\nlong\n");
+    }
+
+    #[test]
+    fn a_cell_may_have_lines_of_its_own() {
+        assert_eq!(layout(["X", "Y"], &[["a".to_owned(), "one\ntwo".to_owned()]]), "X  Y\na  one\n   two\n");
     }
 
     #[test]

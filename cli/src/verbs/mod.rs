@@ -2,6 +2,7 @@
 
 mod backend;
 mod checkpoint;
+mod comparison;
 mod container;
 mod create;
 mod delete;
@@ -28,7 +29,7 @@ use clap::{ArgMatches, Command};
 use nucleus_abi::{ContainerId, Error, ErrorCode};
 use nucleus_core::lifecycle::{Examined, Reading, examine};
 use nucleus_core::plugins::Registry;
-use nucleus_core::profile::{Loaded, Request, SYSTEM_CONFIG, SearchPath, SystemConfig, load};
+use nucleus_core::profile::{FlagValue, Loaded, Request, SYSTEM_CONFIG, SearchPath, SystemConfig, load};
 
 use crate::arguments::{self, Invocation};
 use crate::flags;
@@ -194,7 +195,7 @@ pub(crate) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "profile",
-        about: "Check, show and describe profiles",
+        about: "Check, show, compare and describe profiles",
         arguments: arguments::profile::arguments,
         statuses: Statuses::Plain,
         act: profile::profile,
@@ -254,6 +255,15 @@ fn search() -> SearchPath {
 
 /// The effective profile of a verb that takes the overriding options.
 fn effective(invocation: &Invocation, matches: &ArgMatches) -> Result<Loaded, Failure> {
+    effective_with(invocation, matches, flags::values(matches)?)
+}
+
+/// The effective profile under these values of the command line.
+fn effective_with(
+    invocation: &Invocation,
+    matches: &ArgMatches,
+    flags: Vec<FlagValue>,
+) -> Result<Loaded, Failure> {
     let profile = match &invocation.profile {
         // Only a link can stand for a profile, so that the ordinary start does not look for the file.
         None if invocation.program != "nucleus" => {
@@ -264,7 +274,7 @@ fn effective(invocation: &Invocation, matches: &ArgMatches) -> Result<Loaded, Fa
     let request = Request {
         profile: profile.as_deref(),
         workload: matches.get_one::<String>("workload").map(String::as_str),
-        flags: flags::values(matches)?,
+        flags,
         search: search(),
     };
     Ok(load(&request)?)

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use nucleus_abi::{CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
+use nucleus_abi::{Capability, CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
 
 use super::state_root::StateRoot;
 use crate::bundle::survey;
 use crate::plan::{
-    CheckedRow, Decided, Enforcement, HostFacts, Plan, Row, Sources, can_enforce, check, facts_for,
+    CheckedRow, Decided, Enforcement, HostFacts, Plan, Row, Side, Sources, can_enforce, check, facts_for,
     look_at_profile, needs, refusals, resolve, rows, without_what_is_undermined,
 };
 use crate::plugins::Registry;
@@ -70,6 +70,11 @@ impl Examined {
         self.refusals.extend(survey(&self.plan));
     }
 
+    /// What it is, for a comparison with another.
+    pub fn side(&self) -> Side<'_> {
+        Side { plan: &self.plan, rows: &self.rows }
+    }
+
     /// What `enforcement: permissive` lets pass, in words.
     pub fn warnings(&self) -> Vec<String> {
         self.refusals.iter().map(ToString::to_string).collect()
@@ -103,7 +108,7 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
     let mut refused = refusals(&checked, &name, &[]);
     if !refused.is_empty() {
         // Only a refusal needs to know who else could do it.
-        refused = refusals(&checked, &name, &able(registry, &request, &name));
+        refused = refusals(&checked, &name, &able(registry, &request.asked, &name));
     }
     let state = root.path().to_owned();
     Ok(Examined { plan, client, rows: checked, reading, sources, state, refusals: refused })
@@ -152,7 +157,9 @@ fn enforces(client: &Client, request: &ReportRequest) -> bool {
     client.report(request).is_ok_and(|report| can_enforce(&request.asked, &report))
 }
 
-fn able(registry: &Registry, request: &ReportRequest, except: &str) -> Vec<String> {
+/// Options are those of the backend that the plan names: the others are asked as they are without any.
+fn able(registry: &Registry, asked: &[Capability], except: &str) -> Vec<String> {
+    let request = ReportRequest { schema: SCHEMA, asked: asked.to_vec(), options: serde_json::Value::Null };
     let others = registry.backends().iter().filter(|client| client.description().id != except);
-    others.filter(|client| enforces(client, request)).map(|client| client.description().id.clone()).collect()
+    others.filter(|client| enforces(client, &request)).map(|client| client.description().id.clone()).collect()
 }

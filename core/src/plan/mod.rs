@@ -4,6 +4,7 @@ mod bounds;
 mod check;
 mod decided;
 mod defaults;
+mod diff;
 mod host;
 mod landlock;
 pub(crate) mod places;
@@ -21,6 +22,7 @@ pub use bounds::{
 };
 pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, without_what_is_undermined};
 pub use decided::Decided;
+pub use diff::{Cell, Comparison, Difference, Side, Why, diff};
 pub use host::{DeviceFact, HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
 pub use policy::{Denial, Found, Ground, Objection, Policy, Reach, Shape, Source};
 pub(crate) use resolve::belongs_to_runtime;

@@ -12,9 +12,8 @@ use super::decided::Decided;
 use super::secrets::{Presence, SecretPlan, Swap};
 use super::types::{
     Access, AttestationPlan, CapabilitySets, ContextMode, ContextOwner, ContextPlan, DevicePlan, Enforcement,
-    EnvPlan, Execution, IdMapping, Identity, IoRateKind, NetworkPlan, OverlayPlan, Plan, RlimitPlan,
-    RootfsPlan, SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds,
-    VolumePlan,
+    EnvPlan, Execution, IdMapping, Identity, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan,
+    SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -253,14 +252,7 @@ fn resources(plan: &Plan, rows: &mut Rows) {
     limit(rows, "pids", Capability::Pids, resources.pids.as_ref(), i64::to_string);
     limit(rows, "io.weight", Capability::Io, resources.io_weight.as_ref(), u16::to_string);
     for rate in &resources.io_rates {
-        let kind = match rate.value.kind {
-            IoRateKind::ReadBps => "readBps",
-            IoRateKind::WriteBps => "writeBps",
-            IoRateKind::ReadIops => "readIops",
-            IoRateKind::WriteIops => "writeIops",
-        };
-        let text = format!("{} on {}:{}", rate.value.rate, rate.value.major, rate.value.minor);
-        rows.push(format!("resources.io.{kind}"), text, &rate.origin, &[Capability::Io]);
+        rows.push(rate.value.field(), rate.value.rate.to_string(), &rate.origin, &[Capability::Io]);
     }
 }
 

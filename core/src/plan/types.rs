@@ -467,6 +467,19 @@ pub struct IoRate {
     pub rate: u64,
 }
 
+impl IoRate {
+    /// Its line of the plan: there is one for each kind and device.
+    pub(super) fn field(&self) -> String {
+        let kind = match self.kind {
+            IoRateKind::ReadBps => "readBps",
+            IoRateKind::WriteBps => "writeBps",
+            IoRateKind::ReadIops => "readIops",
+            IoRateKind::WriteIops => "writeIops",
+        };
+        format!("resources.io.{kind}[{}:{}]", self.major, self.minor)
+    }
+}
+
 /// What a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoRateKind {

@@ -3,6 +3,7 @@
 mod attestation;
 mod backends;
 mod cgroups;
+mod comparison;
 mod context;
 mod crash;
 mod devices;
