@@ -1,6 +1,6 @@
 //! The `oci-runtime` backend: crun, runc, youki or any other OCI runtime that the profile names.
 //!
-//! `backend: {name: oci-runtime, options: {path: /usr/bin/crun}}`. The work is the engine's ([`nucleus_oci_cli`]); this crate
+//! `backend: oci-runtime`, or `backend: {name: oci-runtime, options: {path: /usr/bin/crun}}`. The work is the engine's ([`nucleus_oci_cli`]); this crate
 //! checks the options, finds out what the runtime is, and says what it can enforce.
 
 #![forbid(unsafe_code)]
@@ -24,7 +24,7 @@ use options::Options;
 
 /// The name by which profiles choose it.
 pub const ID: &str = "oci-runtime";
-/// Never taken unasked: it needs an operator who names a program.
+/// Never taken unasked: the program that isolates is somebody else's, and that is the operator's to choose.
 const RANK: i32 = -1;
 
 /// The backend.
@@ -43,10 +43,13 @@ impl Backend for OciRuntime {
     }
 
     fn report(&self, request: &ReportRequest) -> Result<CapabilityReport> {
-        if request.options.is_null() {
-            return Ok(report::without_runtime(&request.asked));
-        }
-        let options = Options::read(&request.options)?;
+        let options = match Options::read(&request.options) {
+            // Nobody asked for this backend: a host without runtimes is no fault.
+            Err(error) if request.options.is_null() => {
+                return Ok(report::without_runtime(&request.asked, &error));
+            }
+            options => options?,
+        };
         Ok(report::report(&request.asked, &Known::ask(&options)?))
     }
 

@@ -13,6 +13,17 @@ const PATIENCE: u64 = 30;
 /// The longest that can be asked for, in seconds.
 const LONGEST: u64 = 3600;
 
+/// What is taken where no `path` is given: the first of these that is there and that only root can write to. Never what
+/// `$PATH` finds.
+const RUNTIMES: [&str; 6] = [
+    "/usr/bin/crun",
+    "/usr/bin/runc",
+    "/usr/sbin/runc",
+    "/usr/local/bin/crun",
+    "/usr/local/bin/runc",
+    "/usr/local/sbin/runc",
+];
+
 /// Options that were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -31,7 +42,7 @@ const TAKEN: [&str; 4] = ["--root", "--log", "--log-format", "--systemd-cgroup"]
 
 impl Options {
     /// # Errors
-    /// `profile-invalid`, naming the option; `host-unfit` for a program that others could exchange.
+    /// `profile-invalid`, naming the option; `host-unfit` for a program that others could exchange, and where there is none.
     pub(crate) fn read(options: &Value) -> Result<Self> {
         let empty = Map::new();
         let options = match options {
@@ -42,12 +53,12 @@ impl Options {
         if let Some(unknown) = options.keys().find(|name| !NAMES.contains(&name.as_str())) {
             return Err(self::unknown(unknown));
         }
-        let path = options.get("path").map(text("path")).transpose()?.ok_or_else(|| {
-            invalid("path", "it is missing".to_owned())
-                .hint("name the runtime: `backend: {name: oci-runtime, options: {path: /usr/bin/crun}}`")
-        })?;
+        let program = match options.get("path").map(text("path")).transpose()? {
+            Some(path) => trust::program(&path)?,
+            None => trust::first_of(&RUNTIMES)?,
+        };
         Ok(Self {
-            program: trust::program(&path)?,
+            program,
             arguments: options.get("args").map(arguments).transpose()?.unwrap_or_default(),
             timeout: options.get("timeout").map(timeout).transpose()?.unwrap_or(PATIENCE),
         })
@@ -112,8 +123,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         for (options, words) in [
-            (json!(null), &["backend.options.path", "missing"][..]),
-            (json!([]), &["no mapping"]),
+            (json!([]), &["no mapping"][..]),
             (json!({"pth": "/bin/sh"}), &["backend.options.pth", "path, args, timeout"]),
             (json!({"path": 7}), &["backend.options.path", "no text"]),
             (json!({"path": "/bin/sh", "args": "--debug"}), &["backend.options.args", "no list"]),

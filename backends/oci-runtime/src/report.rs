@@ -1,15 +1,15 @@
 //! What a runtime can enforce here: what is known of it, *and* what this host has. What is not known is a no.
 
-use nucleus_abi::{Capability, CapabilityReport, ReportRequest, SCHEMA, Verdict};
+use nucleus_abi::{Capability, CapabilityReport, Error, ReportRequest, SCHEMA, Verdict};
 
 use nucleus_oci_cli::RootMount;
 
 use crate::features::lists;
 use crate::known::{Known, Make};
 
-/// Every entry is a no: nothing names a runtime.
-pub(crate) fn without_runtime(asked: &[Capability]) -> CapabilityReport {
-    CapabilityReport::of(asked, |_| Verdict::no("no runtime is named: `backend.options.path`"))
+/// Every entry is a no, for there is no runtime.
+pub(crate) fn without_runtime(asked: &[Capability], why: &Error) -> CapabilityReport {
+    CapabilityReport::of(asked, |_| Verdict::no(why.to_string()))
 }
 
 /// The report for a runtime.

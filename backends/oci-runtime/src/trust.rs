@@ -34,6 +34,25 @@ pub(crate) fn program(path: &str) -> Result<PathBuf> {
     Ok(real)
 }
 
+/// The first of several programs that is there and can be trusted.
+///
+/// # Errors
+/// `host-unfit`, with what is wrong with each that is there.
+pub(crate) fn first_of(paths: &[&str]) -> Result<PathBuf> {
+    let mut faults = Vec::new();
+    for path in paths {
+        match program(path) {
+            Ok(program) => return Ok(program),
+            Err(error) if Path::new(path).exists() => faults.push(error),
+            Err(_) => {}
+        }
+    }
+    Err(Error::new(ErrorCode::HostUnfit, "find an OCI runtime")
+        .because(format!("there is none that only root can write to among {}", paths.join(", ")))
+        .hint("install crun or runc, or name one: `backend: {name: oci-runtime, options: {path: /opt/bin/crun}}`")
+        .and(faults))
+}
+
 fn fault(uid: u32, gid: u32, mode: u32) -> Option<String> {
     if uid != 0 {
         return Some(format!("belongs to the user {uid}, not to root"));
@@ -75,6 +94,20 @@ mod tests {
             assert_eq!(error.code, ErrorCode::HostUnfit);
             assert!(error.to_string().contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn the_first_that_can_be_trusted_is_taken() {
+        let open = std::env::temp_dir().join(format!("nucleus-first-{}", std::process::id()));
+        fs::copy("/bin/true", &open).unwrap();
+        let open_path = open.to_str().unwrap();
+        let found = first_of(&["/no/such", open_path, "/bin/sh"]).unwrap();
+        let error = first_of(&["/no/such", open_path]).unwrap_err();
+        fs::remove_file(&open).unwrap();
+        assert_eq!(found, fs::canonicalize("/bin/sh").unwrap());
+        assert!(error.to_string().contains("/no/such"), "{error}");
+        assert_eq!(error.also.len(), 1, "what is not there is no fault");
+        assert!(error.also[0].to_string().contains("can be written by everybody"), "{error:?}");
     }
 
     #[test]

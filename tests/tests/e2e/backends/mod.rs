@@ -3,6 +3,7 @@
 mod cases;
 mod differences;
 mod options;
+mod same_profile;
 mod stand_in;
 mod table;
 

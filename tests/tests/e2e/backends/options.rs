@@ -24,10 +24,9 @@ fn assert_explained(output: &nucleus_tests::Output, words: &[&str]) {
 fn a_mistake_is_named_before_anything_runs() {
     let host = Host::enter();
     for (options, words) in [
-        ("oci-runtime", &["backend.options.path", "missing"][..]),
         (
             "{name: oci-runtime, options: {pth: /usr/bin/crun}}",
-            &["backend.options.pth", "did you mean `path`?"],
+            &["backend.options.pth", "did you mean `path`?"][..],
         ),
         ("{name: oci-runtime, options: {path: crun}}", &["not absolute"]),
         ("{name: oci-runtime, options: {path: /usr/bin/crun, args: [--root=/x]}}", &["--root=/x"]),
@@ -63,6 +62,16 @@ fn explain_names_the_runtime_and_what_it_cannot_do() {
     let profile = host.profile("configs/prod.yaml", &format!("backend: {backend}"));
     let refused = host.nucleus("run").profile(&profile).args(["--id", &host.fresh_id(), "--no-tty"]).output();
     refused.assert_refused(&["security.landlock", "no Landlock", "native-namespace"]);
+}
+
+/// Debian's crun lies in the first place that is looked at.
+#[test]
+fn without_a_path_the_first_runtime_of_the_host_is_taken_and_named() {
+    let host = Host::enter();
+    let output = explained(&host, "oci-runtime").assert_code(0);
+    assert!(output.text().contains("crun 1."), "{output}");
+    let list = host.nucleus("backend").arg("list").output().assert_success();
+    assert!(list.text().contains("crun 1."), "{list}");
 }
 
 #[test]
