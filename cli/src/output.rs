@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use nucleus_abi::{Error, ErrorCode};
+use nucleus_core::bundle::interrupting;
 use nucleus_core::profile::{Color, LoadError};
 use serde_json::json;
 
@@ -100,8 +101,15 @@ fn status(failure: &Failure, statuses: Statuses) -> u8 {
         (Statuses::Plain, _) => FAILED_PLAINLY,
         (Statuses::Workload, ErrorCode::CommandNotFound) => NOT_FOUND,
         (Statuses::Workload, ErrorCode::CommandNotExecutable) => NOT_EXECUTABLE,
+        (Statuses::Workload, ErrorCode::Interrupted) => interrupted(),
         (Statuses::Workload, _) => FAILED,
     }
+}
+
+/// As a shell has it of a process that a signal ended: the one that interrupted us still waits.
+fn interrupted() -> u8 {
+    let signal = interrupting().ok().flatten();
+    signal.and_then(|signal| u8::try_from(128 + signal.number()).ok()).unwrap_or(FAILED)
 }
 
 /// An error as a person reads it: what failed, on what and why on one line, then what to do.

@@ -447,10 +447,15 @@ impl Output {
     /// Fails unless nucleus refused: code 125, with every one of `words` in the message.
     #[track_caller]
     pub fn assert_refused(self, words: &[&str]) -> Self {
-        let this = self.assert_code(125);
+        self.assert_code(125).assert_says(words)
+    }
+
+    /// Fails unless standard error holds the words.
+    #[track_caller]
+    pub fn assert_says(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(this.stderr.contains(word), "the message says `{word}`\n{this}");
+            assert!(self.stderr.contains(word), "the message says `{word}`\n{self}");
         }
-        this
+        self
     }
 }

@@ -51,6 +51,8 @@ pub enum ErrorCode {
     AttestationFailed,
     /// A hook of the configuration failed, and with it what it was called for.
     HookFailed,
+    /// A signal asked nucleus to end before what was begun was done; the signal is the cause (exit status 128 and its number).
+    Interrupted,
     /// The kernel refused an operation.
     SystemCall,
     /// Something that was made for a container could not be undone.
@@ -87,6 +89,7 @@ impl ErrorCode {
             Self::HostileImage => "hostile-image",
             Self::AttestationFailed => "attestation-failed",
             Self::HookFailed => "hook-failed",
+            Self::Interrupted => "interrupted",
             Self::SystemCall => "system-call",
             Self::Teardown => "teardown",
             Self::PluginPanicked => "plugin-panicked",

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Error, ErrorCode, Result};
 
+use super::interruption;
 use super::rootfs::directory;
 use super::tree::{Difference, Entry, Examiner, Kind, Progress, Trouble, compare, examine};
 use crate::plan::AttestationPlan;
@@ -86,10 +87,12 @@ pub(super) fn verify(
 fn entries(root: BorrowedFd<'_>, progress: &Progress) -> Result<Vec<Entry>> {
     let examiner = Examiner { wants: &|_, _| true, is_kept: decides, progress };
     examine(root, &examiner).map_err(|Trouble { path, cause }| {
-        Error::new(ErrorCode::HostUnfit, "read the root file system")
-            .on(path)
-            .because(cause)
-            .hint("nobody may write to it while it is attested or verified")
+        let code = interruption::code(&cause);
+        let error = Error::new(code, "read the root file system").on(path).because(cause);
+        match code {
+            ErrorCode::Interrupted => error,
+            _ => error.hint("nobody may write to it while it is attested or verified"),
+        }
     })
 }
 

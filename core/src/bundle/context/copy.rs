@@ -15,6 +15,7 @@ use rustix::io::{Errno, pread, pwrite};
 use super::exclusions::Exclusions;
 use super::owner::Ownership;
 use super::survey::{Arrived, Offence, Verdict, verdict};
+use crate::bundle::interruption;
 use crate::bundle::tree::{Found, Hands, TreePath, Visitor, attributes, changed};
 
 /// Copies what it visits.
@@ -112,7 +113,7 @@ impl Copier<'_> {
         }
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let copy = openat(&place.directory, found.name, flags, Mode::RUSR | Mode::WUSR)?;
-        copy_content(found.file, copy.as_fd(), size, buffer)?;
+        copy_content((found.file, copy.as_fd()), size, buffer, &interruption::check)?;
         self.copy_attributes(found.file, copy.as_fd())?;
         self.finish(copy.as_fd(), &found.stat)
     }
@@ -143,7 +144,12 @@ fn times(stat: &Statx) -> Timestamps {
 }
 
 /// Shares the blocks where the file system can; else lets the kernel copy what is no hole; else copies that by hand.
-fn copy_content(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64, buffer: &mut [u8]) -> io::Result<()> {
+fn copy_content(
+    (from, to): Files<'_>,
+    size: u64,
+    buffer: &mut [u8],
+    go_on: &dyn Fn() -> io::Result<()>,
+) -> io::Result<()> {
     if size == 0 {
         return Ok(());
     }
@@ -154,11 +160,17 @@ fn copy_content(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64, buffer: &mu
     ftruncate(to, size)?;
     let mut at = 0;
     while let Some((start, end)) = next_data(from, at, size)? {
-        copy_range(from, to, (start, end), buffer)?;
+        copy_range((from, to), (start, end), buffer, go_on)?;
         at = end;
     }
     Ok(())
 }
+
+/// A file and its copy.
+type Files<'a> = (BorrowedFd<'a>, BorrowedFd<'a>);
+
+/// How much is copied between two looks at whether nucleus is to end, in bytes.
+const PORTION: usize = 16 << 20;
 
 /// Where the next data lie, from `at` on; a file system that knows no holes has one piece of data.
 fn next_data(file: BorrowedFd<'_>, at: u64, size: u64) -> io::Result<Option<(u64, u64)>> {
@@ -178,21 +190,23 @@ fn next_data(file: BorrowedFd<'_>, at: u64, size: u64) -> io::Result<Option<(u64
     Ok(Some((start, seek(file, SeekFrom::Hole(start))?.min(size))))
 }
 
+/// `go_on` is asked before each portion: one file may take longer than whoever wants nucleus to end waits.
 fn copy_range(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
+    (from, to): Files<'_>,
     (start, end): (u64, u64),
     buffer: &mut [u8],
+    go_on: &dyn Fn() -> io::Result<()>,
 ) -> io::Result<()> {
     let (mut read, mut written) = (start, start);
     while read < end {
-        let length = usize::try_from(end - read).unwrap_or(usize::MAX).min(1 << 30);
+        go_on()?;
+        let length = usize::try_from(end - read).unwrap_or(usize::MAX).min(PORTION);
         match copy_file_range(from, Some(&mut read), to, Some(&mut written), length) {
             // Nothing came: some file systems of the kernel say so although there is something, and the rest is at its end.
-            Ok(0) => return by_hand(from, to, (read, end), buffer),
+            Ok(0) => return by_hand((from, to), (read, end), buffer, go_on),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
-                return by_hand(from, to, (read, end), buffer);
+                return by_hand((from, to), (read, end), buffer, go_on);
             }
             Err(errno) => return Err(errno.into()),
         }
@@ -201,12 +215,13 @@ fn copy_range(
 }
 
 fn by_hand(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
+    (from, to): Files<'_>,
     (mut at, end): (u64, u64),
     buffer: &mut [u8],
+    go_on: &dyn Fn() -> io::Result<()>,
 ) -> io::Result<()> {
     while at < end {
+        go_on()?;
         let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
         let count = match pread(from, &mut buffer[..most], at) {
             Ok(0) => return Err(changed()),
@@ -230,4 +245,36 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8], mut at: u64) -> io::Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::File;
+
+    use super::*;
+    use crate::bundle::tree::testing::Scratch;
+
+    type Way = fn(Files<'_>, (u64, u64), &mut [u8], &dyn Fn() -> io::Result<()>) -> io::Result<()>;
+
+    #[test]
+    fn a_file_is_not_copied_to_its_end_when_nucleus_is_to_end() {
+        let scratch = Scratch::new();
+        let size = 4 * PORTION as u64;
+        let from = File::create_new(scratch.path("from")).unwrap();
+        from.set_len(size).unwrap();
+        let from = File::open(scratch.path("from")).unwrap();
+        for (name, way) in [("kernel", copy_range as Way), ("hand", by_hand)] {
+            let to = File::create_new(scratch.path(name)).unwrap();
+            let asked = Cell::new(0);
+            let go_on = || {
+                asked.set(asked.get() + 1);
+                if asked.get() < 3 { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+            };
+            let error = way((from.as_fd(), to.as_fd()), (0, size), &mut [0; 4096], &go_on).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{name}");
+            let copied = to.metadata().unwrap().len();
+            assert!(copied > 0 && copied <= 2 * PORTION as u64, "{name}: {copied}");
+        }
+    }
 }

@@ -28,6 +28,7 @@ use self::exclusions::Exclusions;
 use self::links::leading_out;
 use self::owner::Ownership;
 use self::survey::{Arrived, Offence, Verdict, survey};
+use super::interruption;
 use super::tree::{
     Attributes, Difference, Entry, Examiner, Progress, TreePath, Trouble, compare, examine, walk,
 };
@@ -173,7 +174,7 @@ impl Task<'_> {
                 .failed(format!("with {path} it is larger than {size} bytes"))
                 .hint("raise `context.size`, or leave more out with `context.exclude`");
         }
-        self.failed(format!("{path}: {cause}"))
+        Error { code: interruption::code(&cause), ..self.failed(format!("{path}: {cause}")) }
     }
 
     fn bad_list(&self, error: &io::Error) -> Error {

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::setpgid;
 
 use super::pour::{Sink, portion, wait};
-use crate::bundle::interruption::{self, INTERRUPTED};
+use crate::bundle::interruption;
 
 /// As many of the last bytes that it writes to its standard error are told.
 const TAIL: usize = 2048;
@@ -103,7 +103,7 @@ impl Running {
             let ready = wait(&mut watched, left).map_err(|error| sink.failed(error))?;
             let is_ready = |place: usize| !watched[place].revents().is_empty();
             if is_ready(1) {
-                return Err(sink.failed(INTERRUPTED));
+                interruption::check().map_err(|error| sink.ended(&error))?;
             }
             let (ended, output, errors) =
                 (is_ready(0), output.is_some_and(is_ready), errors.is_some_and(is_ready));

@@ -12,7 +12,7 @@ use rustix::io::{read, retry_on_intr};
 use zeroize::Zeroize;
 
 use super::{failed, full_or};
-use crate::bundle::interruption::{self, INTERRUPTED};
+use crate::bundle::interruption;
 use crate::plan::{Decided, SecretPlan};
 
 /// The longest variable that execve(2) takes, with name, `=` and NUL (`MAX_ARG_STRLEN`).
@@ -76,6 +76,11 @@ impl<'a> Sink<'a> {
         failed(self.secret, cause)
     }
 
+    /// A failure that may be somebody's wish that nucleus ends.
+    pub(super) fn ended(&self, cause: &io::Error) -> nucleus_abi::Error {
+        nucleus_abi::Error { code: interruption::code(cause), ..self.failed(cause) }
+    }
+
     fn say(&self, bytes: &[u8]) -> Result<()> {
         let Some(mut environment) = self.environment else { return Ok(()) };
         environment.write_all(bytes).map_err(|error| full_or(self.secret, &error))
@@ -107,7 +112,7 @@ pub(super) fn stream(stream: &OwnedFd, sink: &mut Sink<'_>, buffer: &mut SecretB
             return Err(sink.failed(cause).hint("whoever writes it must close it at the end"));
         }
         if !watched[0].revents().is_empty() {
-            return Err(sink.failed(INTERRUPTED));
+            interruption::check().map_err(|error| sink.ended(&error))?;
         }
         if portion(stream, sink, buffer)? == 0 {
             return Ok(());

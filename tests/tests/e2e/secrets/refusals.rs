@@ -112,10 +112,11 @@ fn a_signal_stops_nucleus_while_it_waits_for_a_secret() {
     let begun = host.path("begun");
     let script = format!(": > {}; sleep 500", begun.display());
     let secret = format!("{{source: {{command: [/bin/sh, -c, '{script}'], timeout: 400s}}, name: it}}");
-    let mut running = run(&host, &[secret], "echo started").spawn();
+    let mut running = run(&host, &[secret], "echo started").global("--error-format=json").spawn();
     running.wait_for_file(&begun);
     running.signal(rustix::process::Signal::TERM);
-    let output = running.wait().assert_refused(&["secrets[it]", "a signal interrupted it"]);
+    let words = ["secrets[it]", "SIGTERM interrupted it", "\"code\":\"interrupted\""];
+    let output = running.wait().assert_code(143).assert_says(&words);
     assert_eq!(output.text(), "");
     host.assert_no_leak();
 }
