@@ -90,6 +90,15 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Closes a descriptor that whoever started this process left open for it. EBADF as for [`inherited`]: what this process opened
+/// itself has an owner.
+pub fn close_inherited(number: RawFd) -> io::Result<()> {
+    drop(inherited(number)?);
+    // SAFETY: takes a number. It is nobody's here: what has an owner is close-on-exec, and has just been told apart.
+    check(unsafe { libc::close(number) }.into())?;
+    Ok(())
+}
+
 /// Starts a new session without a controlling terminal. EPERM if the caller leads a process group.
 pub fn new_session() -> io::Result<()> {
     rustix::process::setsid()?;
@@ -300,6 +309,21 @@ mod tests {
         in_child(|| {
             assert_eq!(become_user(u32::MAX, 0, &[]).unwrap_err().raw_os_error(), Some(libc::EINVAL));
             assert_eq!(become_user(0, 0, &[u32::MAX]).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        });
+    }
+
+    #[test]
+    fn what_was_inherited_is_closed_and_what_has_an_owner_is_not() {
+        in_child(|| {
+            let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).unwrap();
+            let number = std::os::fd::AsRawFd::as_raw_fd(&own);
+            let is_open = || rustix::io::fcntl_getfd(&own).is_ok();
+            assert_eq!(close_inherited(number).unwrap_err().raw_os_error(), Some(libc::EBADF));
+            assert!(is_open());
+            set_inheritable(own.as_fd()).unwrap();
+            close_inherited(number).unwrap();
+            assert!(!is_open());
+            std::mem::forget(own);
         });
     }
 

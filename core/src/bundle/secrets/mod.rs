@@ -98,6 +98,9 @@ impl Staging<'_> {
             Supply::Command { words, timeout } => command::run(words, timeout, &mut sink, buffer)?,
         }
         sink.end()?;
+        if let SecretSource::Descriptor(number) = secret.value.source {
+            source::close(number).map_err(|error| failed(secret, error))?;
+        }
         if let (Some(file), Some(made)) = (file, &made) {
             let owner = owner(file)
                 .map_err(|error| error.hint(format!("it owns the secret of {}", secret.origin)))?;

@@ -3,14 +3,15 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nucleus_abi::Error;
+use nucleus_sys::process::{self, Stdio};
 use nucleus_sys::secrecy::Variable;
-use nucleus_sys::{Mode, OFlags, process};
+use nucleus_sys::{Mode, OFlags};
 use rustix::fs::{CWD, openat};
 use rustix::io::Errno;
 
@@ -104,6 +105,15 @@ pub(super) fn find(source: &SecretSource) -> Result<Found<'_>, String> {
         SecretSource::Command { words, timeout } => {
             Ok(Found::plainly(Supply::Command { words, timeout: *timeout }))
         }
+    }
+}
+
+/// Lets go of a descriptor that has been read: it would lead whoever looks into this process to the secret, as long as the
+/// container runs. Standard input stays a descriptor, lest the next one that is opened becomes it.
+pub(super) fn close(number: i32) -> io::Result<()> {
+    match number {
+        0 => process::replace_stdio(File::open("/dev/null")?.as_fd(), Stdio::Input),
+        number => process::close_inherited(number),
     }
 }
 

@@ -135,6 +135,10 @@ fn nothing_of_it_is_left_outside_while_the_workload_runs() {
     assert_none(&canary.in_proc("environ"));
     assert_none(&canary.in_proc("cmdline"));
     assert_eq!(canary.in_memory_of(pid), [""; 0], "the memory of nucleus");
+    assert!(
+        !PathBuf::from(format!("/proc/{pid}/fd/7")).exists(),
+        "the descriptor that it came through is closed"
+    );
     for table in ["/proc/1/mountinfo", "/proc/self/mountinfo", &format!("/proc/{pid}/mountinfo")] {
         let mounts = fs::read_to_string(table).unwrap();
         assert!(!mounts.contains("- tmpfs secrets"), "{table}:\n{mounts}");
@@ -245,4 +249,25 @@ fn without_secrets_a_crash_leaves_a_core_where_the_host_wants_it() {
     let output = running.wait();
     assert!(output.status.core_dumped(), "{output}");
     host.nucleus("gc").output().assert_code(0);
+}
+
+/// `--env-from` takes what nucleus sees; a secret comes to the workload as the secret says, and in no other way.
+#[test]
+fn a_variable_that_is_a_secret_is_not_passed_on_beside_it() {
+    let host = Host::enter();
+    let canary = Canary::of(&host);
+    let secrets = ["{source: {env: NUCLEUS_TEST_TOKEN}, name: it}".to_owned()];
+    let profile = profile(&host, &secrets, "");
+    let run = |flags: &[&str]| {
+        let call = host.nucleus("run").profile(&profile).arg("--no-tty").args(flags);
+        let call =
+            call.command(["/bin/sh", "-c", "cat /run/secrets/it; tr '\\0' '\\n' < /proc/self/environ"]);
+        call.env("NUCLEUS_TEST_TOKEN", &canary.0).env("OTHER", "passed").output()
+    };
+    let words = ["NUCLEUS_TEST_TOKEN", "secrets[0]", "--env-from"];
+    let refused = run(&["--env-from", "NUCLEUS_TEST_TOKEN"]).assert_refused(&words);
+    assert!(!canary.sings_in(refused.stderr.as_bytes()) && refused.stdout.is_empty(), "{refused}");
+    let output = run(&["--env-from", "OTHER"]).assert_success();
+    assert_eq!(output.text().matches(canary.0.as_str()).count(), 1, "the file alone has it: {output}");
+    assert!(output.text().contains("OTHER=passed"), "{output}");
 }
