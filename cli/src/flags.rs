@@ -257,8 +257,9 @@ fn volume(text: &str) -> Result<FlagValue> {
         [source, target] => (source, target, ""),
         [source, target, words] => (source, target, *words),
         _ => {
-            return Err(wrong("--volume", text, "a volume is SOURCE:TARGET or SOURCE:TARGET:OPTIONS")
-                .hint("a path with a colon can only stand in a profile, under `mounts.volumes`"));
+            return Err(wrong("--volume", text, "a volume is SOURCE:TARGET or SOURCE:TARGET:OPTIONS").hint(
+                "a path with a colon can only stand in a profile: `mounts: {volumes: [{source: \"/a:b\", target: \"/c\", mode: rw}]}`",
+            ));
         }
     };
     let mut volume = json!({"source": source, "target": target, "mode": "rw"});

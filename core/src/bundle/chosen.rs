@@ -1,10 +1,12 @@
 //! Sources of the host, as they were opened when the plan was made: what the mount policy saw is what is mounted.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::rootfs;
 use crate::plan::{
@@ -67,7 +69,7 @@ impl Chosen<'_> {
             Some(opened) => opened.try_clone().map_err(|error| unfit().because(error)),
             None => self
                 .judged(source, submounts, Policy::source, origin)?
-                .map_err(|why| unfit().because(why).hint("make it, or correct the profile")),
+                .map_err(|why| unfit().because(io::Error::from(why)).hint(remedy(why))),
         }
     }
 
@@ -80,7 +82,7 @@ impl Chosen<'_> {
             Some(opened) => opened.try_clone().map_err(|error| rootfs::cannot_open(path).because(error))?,
             None => self
                 .judged(path, Submounts::Included, Policy::root, &self.plan.rootfs.origin)?
-                .map_err(|why| rootfs::cannot_open(path).because(why))?,
+                .map_err(|why| rootfs::cannot_open(path).because(io::Error::from(why)).hint(remedy(why)))?,
         };
         rootfs::directory_of(opened, path)
     }
@@ -92,11 +94,11 @@ impl Chosen<'_> {
         submounts: Submounts,
         judge: fn(&Policy, &crate::plan::Found) -> std::result::Result<Ground, Objection>,
         origin: &Origin,
-    ) -> Result<std::result::Result<OwnedFd, String>> {
+    ) -> Result<std::result::Result<OwnedFd, Errno>> {
         let (source, opened) = look(path, submounts, &Surroundings::new(self.state));
         let opened = match (&source, opened) {
-            (Source::Closed(why), _) => return Ok(Err(why.clone())),
-            (_, None) => return Ok(Err("it was not opened".to_owned())),
+            (Source::Closed(why), _) => return Ok(Err(*why)),
+            (_, None) => return Ok(Err(Errno::NOENT)),
             (_, Some(opened)) => opened,
         };
         match self.plan.mount_policy.known(&source, judge) {
@@ -106,6 +108,18 @@ impl Chosen<'_> {
                 .because(objection.with_line())
                 .hint(objection.hint)),
         }
+    }
+}
+
+/// What helps where a source cannot be opened.
+fn remedy(why: Errno) -> String {
+    match why {
+        Errno::ACCESS | Errno::PERM => format!(
+            "nucleus runs as user {} here: let it enter each directory on the way, or name another source",
+            rustix::process::geteuid().as_raw()
+        ),
+        Errno::LOOP => "its links go in circles: correct them, or name what is meant".to_owned(),
+        _ => "make it, or correct the profile".to_owned(),
     }
 }
 

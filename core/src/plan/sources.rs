@@ -223,7 +223,7 @@ fn bind(mount: &Value) -> Option<Submounts> {
 /// Opens a source, following links, and says what was opened. From here on only the descriptor counts.
 pub(crate) fn look(path: &Path, submounts: Submounts, host: &Surroundings<'_>) -> (Source, Option<OwnedFd>) {
     match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-        Err(errno) => (Source::Closed(io::Error::from(errno).to_string()), None),
+        Err(errno) => (Source::Closed(errno), None),
         Ok(opened) => match examine(&opened, submounts, host) {
             Ok(found) => (Source::Found(found), Some(opened)),
             Err(error) => (Source::Hidden(error.to_string()), Some(opened)),

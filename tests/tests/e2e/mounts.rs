@@ -1,7 +1,7 @@
 //! `mounts`: volumes and tmpfs, as the container sees them.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use nucleus_tests::{Host, Nucleus};
@@ -229,4 +229,33 @@ fn a_source_that_is_not_there_is_named_with_its_line() {
     output.assert_refused(&["/no/such/source", &format!("{}:5", profile.display())]);
     let profile = host.profile(DEV, "mounts: {volumes: [{source: /srv, target: /data/../etc}]}");
     host.shell(&profile, "true").output().assert_refused(&["`..` is not allowed", ".yaml:3"]);
+}
+
+/// Not "make it": it is there.
+#[test]
+fn a_source_that_nucleus_may_not_reach_is_told_from_one_that_is_not_there() {
+    let host = Host::enter();
+    let closed = open_directory(&host, "closed");
+    fs::create_dir(closed.join("inner")).unwrap();
+    fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
+    chown(&closed, Some(1), Some(1)).unwrap();
+    let volume = format!("{}:/x:ro", closed.join("inner").display());
+    let weak = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"];
+    let call = host.shell(DEV, "true").through(weak).args(["--volume", &volume]);
+    let output =
+        call.output().assert_refused(&["/closed/inner", "Permission denied", "enter each directory"]);
+    assert!(!output.stderr.contains("make it"), "{output}");
+}
+
+#[test]
+fn a_path_with_a_colon_is_written_as_the_refusal_says() {
+    let host = Host::enter();
+    let odd = open_directory(&host, "a:b");
+    fs::write(odd.join("file"), "there").unwrap();
+    let refused = host.shell(DEV, "true").arg("--volume").arg(format!("{}:/x:ro:", odd.display())).output();
+    refused
+        .assert_refused(&["--volume", "mounts: {volumes: [{source: \"/a:b\", target: \"/c\", mode: rw}]}"]);
+    let mounts = format!("volumes: [{{source: \"{}\", target: \"/c\", mode: rw}}]", odd.display());
+    let output = with_mounts(&host, &mounts, "cat /c/file").output().assert_success();
+    assert_eq!(output.text(), "there");
 }

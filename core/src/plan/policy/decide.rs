@@ -1,5 +1,6 @@
 //! The decision. It is monotone: one more denial, or one permission less, never allows more.
 
+use std::io;
 use std::path::Path;
 
 use super::{Denial, Found, Ground, Objection, Patterns, Policy, Shape, Source};
@@ -50,7 +51,8 @@ impl Policy {
     ) -> Result<Ground, Objection> {
         match source {
             Source::Found(found) => judge(self, found),
-            Source::Hidden(why) | Source::Closed(why) => Err(unknown(why)),
+            Source::Hidden(why) => Err(unknown(why)),
+            Source::Closed(why) => Err(unknown(&io::Error::from(*why).to_string())),
         }
     }
 

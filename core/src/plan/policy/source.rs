@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 /// A source of a mount, looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -10,7 +12,7 @@ pub enum Source {
     /// It was opened, but where it lies cannot be told, for this reason.
     Hidden(String),
     /// It could not be opened, for this reason.
-    Closed(String),
+    Closed(Errno),
 }
 
 /// A source that was opened.

@@ -1,5 +1,6 @@
 //! The profile's own mounts under its policy.
 
+use std::io;
 use std::path::Path;
 
 use super::Resolver;
@@ -47,7 +48,7 @@ impl Resolver<'_> {
         let verdict = match self.facts.sources.get(&index) {
             None => return later(target, "not looked at"),
             // It may be there by then, or nucleus may have the rights to open it.
-            Some(Source::Closed(why)) => return later(target, why),
+            Some(Source::Closed(why)) => return later(target, &io::Error::from(*why).to_string()),
             Some(source) => policy.known(source, Policy::source),
         };
         let ground = verdict.unwrap_or_else(|objection| {

@@ -101,7 +101,7 @@ pub struct EngineFacts {
 impl EngineFacts {
     /// Nothing is known of a source that was not looked at.
     fn source(&self, mount: usize) -> Source {
-        let unknown = || Source::Closed("nobody looked".to_owned());
+        let unknown = || Source::Hidden("nobody looked".to_owned());
         self.sources.get(&mount).cloned().unwrap_or_else(unknown)
     }
 

@@ -1,5 +1,6 @@
 //! One test for each row of the table in `docs/profile.md`.
 
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::{EngineFacts, Tightened};
@@ -239,7 +240,7 @@ fn a_bind_mount_that_reaches_the_host_is_refused_by_what_its_source_leads_to() {
     for reach in [Reach::Root, Reach::Kernel, Reach::Device, Reach::Engine, Reach::State] {
         assert_eq!(refusals(&facts(reach)).len(), 1, "{reach:?}");
     }
-    for unknown in [Source::Closed("gone".into()), Source::Hidden("moved".into())] {
+    for unknown in [Source::Closed(Errno::NOENT), Source::Hidden("moved".into())] {
         let facts = EngineFacts { sources: [(0, unknown)].into(), ..EngineFacts::default() };
         assert!(refusals(&facts)[0].to_string().contains("cannot be looked at"));
     }
