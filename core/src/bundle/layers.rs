@@ -151,7 +151,8 @@ fn refuse_strange_work(
     plan: &Decided<OverlayPlan>,
 ) -> Result<()> {
     let mount = |directory: &OwnedFd| -> io::Result<(u32, u32, u64)> {
-        let found = statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        let found = statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+        let found = found.map_err(|errno| calls::named(errno.into()))?;
         Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_mnt_id))
     };
     let same = || Ok(mount(upper)? == mount(work)?);

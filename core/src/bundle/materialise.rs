@@ -27,6 +27,7 @@ use super::rootfs::{self, Owner};
 use super::secrets;
 use super::skeleton::{self, Item, skeleton};
 use super::tree::Progress;
+use crate::plan::places::Tree;
 use crate::plan::{Access, Decided, IdMapping, NetworkPlan, Plan, RootfsPlan, SecretFile, Sources};
 
 /// A bundle, ready for a backend.
@@ -66,9 +67,7 @@ pub fn materialise(
     let user = resolve_user(plan, &accounts)?;
     let mut secrets = secrets::stage(plan, &|file| secret_owner(plan, &accounts, &user, file))?;
     mounts.retain(|mount| !is_left_out(mount, &secrets.files));
-    if let Some(image) = image.as_ref().filter(|_| mounts.iter().any(|mount| mount.origin.is_own())) {
-        placing::place(plan, image.seen()?.as_fd(), &mut mounts)?;
-    }
+    place(plan, image.as_ref(), &mut mounts)?;
     let mut sources = open_sources(&chosen, &mounts)?;
     let context = plan.context.as_ref().map(|context| chosen.context(context)).transpose()?;
     placing::refuse_links_of_mounts(plan, &mounts, &|index| match mounts[index].origin {
@@ -114,6 +113,21 @@ enum Root {
     Private(OwnedFd),
     /// Directories of the host.
     Image(Layers),
+}
+
+/// Where there is nothing to place, no layers are laid over each other to look for links in.
+fn place(plan: &Plan, image: Option<&Layers>, mounts: &mut [Mount]) -> Result<()> {
+    if !mounts.iter().any(|mount| mount.origin.is_own()) {
+        return Ok(());
+    }
+    match (image, &plan.rootfs.value) {
+        (Some(image), _) => placing::place(plan, &Tree::new(Some(image.seen()?.as_fd())), mounts),
+        (None, RootfsPlan::HostRuntime { entries }) => {
+            placing::place(plan, &Tree::with_links(skeleton::links(entries)), mounts)
+        }
+        // The root is its owner's.
+        (None, _) => Ok(()),
+    }
 }
 
 /// Opens directories of the host by `open`.

@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nucleus_abi::{Effect, Error, ErrorCode, Inode, Ledger, Result};
+use nucleus_sys::calls;
 use nucleus_sys::in_root::{InRootPath, Root};
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::{
@@ -50,7 +51,8 @@ pub(super) fn make(image: BorrowedFd<'_>, places: &[Place], notes: &mut MountPoi
 
 /// What a file is beyond its name.
 pub(crate) fn identity(file: impl AsFd) -> io::Result<Inode> {
-    let found = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::BTIME)?;
+    let found = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::BTIME);
+    let found = found.map_err(|errno| calls::named(errno.into()))?;
     let born = i128::from(found.stx_btime.tv_sec) * 1_000_000_000 + i128::from(found.stx_btime.tv_nsec);
     Ok(Inode {
         device: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),

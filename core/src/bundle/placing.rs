@@ -11,15 +11,14 @@ use crate::plan::places::{Lead, Tree};
 use crate::plan::{Plan, belongs_to_runtime};
 use crate::profile::Origin;
 
-/// Puts each of the plan's own mounts to the place to which its target leads in the image, and all in their order.
+/// Puts each of the plan's own mounts to the place to which its target leads in the root, and all in their order.
 ///
 /// # Errors
 /// `plan-invalid` for a place that two mounts would have, that is the runtime's, or in which no secret can be;
 /// `profile-refuses` for one that the mount policy does not allow; each with the lines and the link.
-pub(super) fn place(plan: &Plan, image: BorrowedFd<'_>, mounts: &mut [Mount]) -> Result<()> {
-    let tree = Tree::new(Some(image));
+pub(super) fn place(plan: &Plan, tree: &Tree<'_>, mounts: &mut [Mount]) -> Result<()> {
     let own = |mount: &Mount| mount.origin.is_own();
-    let leads = mounts.iter().filter(|mount| own(mount)).map(|mount| led(plan, &tree, mount));
+    let leads = mounts.iter().filter(|mount| own(mount)).map(|mount| led(plan, tree, mount));
     let leads = leads.collect::<Result<Vec<Lead>>>()?;
     if leads.iter().all(|lead| lead.link.is_none()) {
         return Ok(());

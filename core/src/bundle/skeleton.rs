@@ -40,21 +40,32 @@ const DIRECTORIES: [(&str, u32); 9] = [
     ("/var/tmp", 0o1777),
 ];
 
+/// Links in its `/etc`.
+const ETC_LINKS: [(&str, &str); 2] =
+    [("/etc/mtab", "../proc/self/mounts"), ("/etc/os-release", "../usr/lib/os-release")];
+
 /// Everything that the private root holds, parents before children.
 pub(super) fn skeleton(plan: &Plan, entries: &[RuntimeEntry], places: &[Place]) -> Vec<Item> {
     let mut items: Vec<Item> =
         DIRECTORIES.iter().map(|(path, mode)| Item::Directory(path.into(), *mode)).collect();
     items.extend(etc(plan));
-    items.extend(entries.iter().filter_map(|entry| match &entry.kind {
-        RuntimeKind::Link(target) => Some(Item::Link(entry.path.clone(), target.clone())),
-        RuntimeKind::File => Some(Item::File(entry.path.clone(), 0o644, String::new())),
-        RuntimeKind::Directory => None,
-    }));
+    items.extend(links(entries).map(|(path, target)| Item::Link(path.to_owned(), target.to_owned())));
+    let files = entries.iter().filter(|entry| entry.kind == RuntimeKind::File);
+    items.extend(files.map(|entry| Item::File(entry.path.clone(), 0o644, String::new())));
     for place in places {
         add_place(&mut items, &place.path, place.kind, places);
     }
     add_place(&mut items, &plan.process.cwd.value, PlaceKind::Directory, places);
     items
+}
+
+/// Its links, each with its target.
+pub(super) fn links(entries: &[RuntimeEntry]) -> impl Iterator<Item = (&Path, &Path)> {
+    let own = ETC_LINKS.iter().map(|(path, target)| (Path::new(path), Path::new(target)));
+    own.chain(entries.iter().filter_map(|entry| match &entry.kind {
+        RuntimeKind::Link(target) => Some((entry.path.as_path(), target.as_path())),
+        RuntimeKind::Directory | RuntimeKind::File => None,
+    }))
 }
 
 /// Adds a place and the directories above it, unless they are there, or lie inside what will be mounted.
@@ -94,8 +105,6 @@ fn etc(plan: &Plan) -> Vec<Item> {
         file("/etc/hostname", format!("{hostname}\n")),
         file("/etc/hosts", format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")),
         file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
-        Item::Link("/etc/mtab".into(), "../proc/self/mounts".into()),
-        Item::Link("/etc/os-release".into(), "../usr/lib/os-release".into()),
         Item::Directory("/etc/ssl".into(), 0o755),
     ]
 }

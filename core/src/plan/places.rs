@@ -1,6 +1,7 @@
 //! Where a path of the container leads, before anything is mounted: links of the image, and of what will lie on it, are
 //! followed as the kernel will follow them, inside the root.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -17,13 +18,20 @@ const LINKS: usize = 40;
 #[derive(Debug, Default)]
 pub(crate) struct Tree<'a> {
     root: Option<BorrowedFd<'a>>,
+    /// The links of a root that is not made yet.
+    links: BTreeMap<&'a Path, &'a Path>,
     mounted: Vec<(PathBuf, Option<BorrowedFd<'a>>)>,
 }
 
 impl<'a> Tree<'a> {
     /// Without a `root` nothing is a link but in what is mounted.
     pub(crate) fn new(root: Option<BorrowedFd<'a>>) -> Self {
-        Self { root, mounted: Vec::new() }
+        Self { root, ..Self::default() }
+    }
+
+    /// A root with these links, each with what it says, in which nothing else is one.
+    pub(crate) fn with_links(links: impl IntoIterator<Item = (&'a Path, &'a Path)>) -> Self {
+        Self { links: links.into_iter().collect(), ..Self::default() }
     }
 
     /// Without a source, no links are in it: it is new.
@@ -43,7 +51,10 @@ impl<'a> Tree<'a> {
         let on = self.mounted.iter().rev().find(|(place, _)| path.starts_with(place));
         let (root, inner) = match on {
             Some((place, source)) => (*source, path.strip_prefix(place).unwrap_or(path)),
-            None => (self.root, path),
+            None => match self.links.get(path) {
+                Some(text) => return Ok(Some((*text).to_owned())),
+                None => (self.root, path),
+            },
         };
         // The place of a mount is no link: it has been followed.
         let Some(root) = root.filter(|_| !inner.as_os_str().is_empty()) else { return Ok(None) };

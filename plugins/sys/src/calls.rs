@@ -57,6 +57,12 @@ pub const PROCESS: [Call; 4] = [
     },
 ];
 
+/// What only some containers need: to know a file again, and to change a file system that is mounted.
+pub const FILE: [Call; 2] = [
+    Call { name: "statx", since: "4.11", number: libc::SYS_statx, senseless: [NONE, 0, NONE, NONE, 0] },
+    Call { name: "fspick", since: "5.2", number: libc::SYS_fspick, senseless: [NONE, 0, NONE, 0, 0] },
+];
+
 /// The first of these calls that is missing. Each costs about a tenth of a microsecond.
 pub fn missing(calls: &[Call]) -> Option<Call> {
     calls.iter().copied().find(|call| call.is_missing())
@@ -65,8 +71,16 @@ pub fn missing(calls: &[Call]) -> Option<Call> {
 /// Of an ENOSYS, the call that it is about: the first that is missing of all.
 pub fn behind(error: &io::Error) -> Option<Call> {
     (error.raw_os_error() == Some(libc::ENOSYS))
-        .then(|| missing(&MOUNT).or_else(|| missing(&PROCESS)))
+        .then(|| missing(&MOUNT).or_else(|| missing(&PROCESS)).or_else(|| missing(&FILE)))
         .flatten()
+}
+
+/// The error in words that name the call, where it is an ENOSYS and the call is known.
+pub fn named(error: io::Error) -> io::Error {
+    match behind(&error) {
+        Some(call) => io::Error::new(io::ErrorKind::Unsupported, call.to_string()),
+        None => error,
+    }
 }
 
 impl Call {
@@ -96,18 +110,19 @@ mod tests {
 
     #[test]
     fn what_this_kernel_has_is_not_missing() {
-        assert_eq!((missing(&MOUNT), missing(&PROCESS)), (None, None));
+        assert_eq!([missing(&MOUNT), missing(&PROCESS), missing(&FILE)], [None; 3]);
         assert_eq!(behind(&io::Error::from_raw_os_error(libc::ENOSYS)), None);
     }
 
     #[test]
     fn each_call_that_is_hidden_is_found_and_named() {
-        for call in MOUNT.into_iter().chain(PROCESS) {
+        for call in MOUNT.into_iter().chain(PROCESS).chain(FILE) {
             in_child(|| {
                 without(&[call.number]);
-                assert_eq!(missing(&MOUNT).or_else(|| missing(&PROCESS)), Some(call));
                 assert_eq!(behind(&io::Error::from_raw_os_error(libc::ENOSYS)), Some(call));
                 assert_eq!(behind(&io::Error::from_raw_os_error(libc::EPERM)), None);
+                let named = named(io::Error::from_raw_os_error(libc::ENOSYS)).to_string();
+                assert!(named.starts_with(&format!("{}(2) is missing", call.name)), "{named}");
             });
         }
     }

@@ -99,9 +99,80 @@ fn a_mount_point_that_could_not_be_known_again_is_not_made() {
     let call =
         host.shell(DEV, "true").through(without("statx")).args(["--writable", "--rootfs"]).arg(root.path());
     let output = call.args(["--volume", &writable(&shared, "/deep/er")]).output();
-    output.assert_refused(&["/deep/er", "not implemented"]);
+    output.assert_refused(&["/deep/er", "statx(2) is missing"]);
     assert!(!root.path().join("deep").exists());
     host.assert_no_leak();
+}
+
+/// Profiles for each kind of files, each with what shows that they are there.
+fn kinds(host: &Host) -> Vec<(&'static str, String, &'static str)> {
+    let root = Rootfs::busybox(host.path("kinds"));
+    host.nucleus("rootfs").arg("attest").arg(root.path()).output().assert_success();
+    let root = root.path().display();
+    let path = |name: &str| open_directory(host, name).display().to_string();
+    let (upper, work, source) = (path("upper"), path("work"), path("source"));
+    std::fs::write(host.path("source/note"), "hello").unwrap();
+    let key = crate::secrets::secret_file(host, "key", "real");
+    let context = |more: &str| format!("context: {{source: {source}, {more}}}");
+    vec![
+        (
+            "overlay in memory",
+            format!("rootfs: {{overlay: {{lower: [{root}], upper: tmpfs}}}}"),
+            "echo there > /new && cat /new",
+        ),
+        (
+            "overlay on disk",
+            format!("rootfs: {{overlay: {{lower: [{root}], upper: {upper}, work: {work}}}}}"),
+            "echo there > /new && cat /new",
+        ),
+        ("attested", format!("rootfs: {{path: {root}, attestation: required}}"), "echo there"),
+        ("context copied", context("verify: true"), "sed s/hello/there/ /context/note"),
+        ("context shown", context("mode: bind"), "sed s/hello/there/ /context/note"),
+        (
+            "secret",
+            format!("secrets: [{}]", crate::secrets::from_file(&key, "name: k")),
+            "sed s/real/there/ /run/secrets/k",
+        ),
+        (
+            "tmpfs",
+            "mounts: {tmpfs: [{target: /deep/er, size: 1M}]}".to_owned(),
+            "echo there > /deep/er/x && cat /deep/er/x",
+        ),
+        (
+            "volume",
+            format!("mounts: {{volumes: [{{source: {source}, target: /deep/er, recursive: true}}]}}"),
+            "sed s/hello/there/ /deep/er/note",
+        ),
+    ]
+}
+
+/// Each of them works without the call or is refused by its name; which ones work is what docs/files.md says.
+#[test]
+fn each_kind_of_files_works_or_is_refused_by_the_calls_name() {
+    let host = Host::enter();
+    let kinds = kinds(&host);
+    for call in ["openat2", "statx", "fspick", "open_tree", "move_mount", "fsopen", "mount_setattr"] {
+        let mut works = Vec::new();
+        for (kind, yaml, script) in &kinds {
+            let run = host.shell(host.profile(DEV, yaml), script).through(without(call));
+            let output = run.output();
+            if output.code() == Some(0) {
+                assert_eq!(output.text(), "there", "{kind} without {call}: {output}");
+                works.push(*kind);
+            } else {
+                output.assert_refused(&[&format!("{call}(2) is missing")]);
+            }
+            host.assert_no_leak();
+        }
+        let lacking: &[&str] = match call {
+            "openat2" => &[],
+            "statx" => &["overlay on disk", "attested", "context copied", "context shown"],
+            "fspick" => &["secret"],
+            _ => &kinds.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(),
+        };
+        let expected = kinds.iter().map(|(kind, ..)| *kind).filter(|kind| !lacking.contains(kind));
+        assert_eq!(works, expected.collect::<Vec<_>>(), "without {call}");
+    }
 }
 
 #[test]

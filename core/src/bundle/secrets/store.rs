@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_sys::calls;
 use nucleus_sys::mount::{Change, DetachedMount, FsContext, MountAttrFlags, Reach};
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::{Gid, Uid, fchmod, fchown, openat};
@@ -28,7 +29,8 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(secrets: &SecretsPlan) -> Result<Self> {
         let fail = |error: io::Error| {
-            Error::new(ErrorCode::HostUnfit, "make a file system in memory for secrets").because(error)
+            Error::new(ErrorCode::HostUnfit, "make a file system in memory for secrets")
+                .because(calls::named(error))
         };
         let context = FsContext::open("tmpfs").map_err(fail)?;
         // One for each file, one for the variables, one for the top.
@@ -67,7 +69,7 @@ impl Store {
     /// Nothing can be written any more: a mount of each file, and the variables.
     pub(super) fn finish(self) -> Result<(BTreeMap<usize, OwnedFd>, Option<OwnedFd>)> {
         let fail = |step: &'static str| {
-            move |error: io::Error| Error::new(ErrorCode::SystemCall, step).because(error)
+            move |error: io::Error| Error::new(ErrorCode::SystemCall, step).because(calls::named(error))
         };
         let gathered = self.environment.is_some();
         // A file system with files open for writing cannot become read-only.

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use nucleus_sys::calls;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxFlags, openat, statx};
 use rustix::io::Errno;
 
@@ -281,7 +282,8 @@ pub(crate) fn changed() -> io::Error {
 }
 
 fn look(file: BorrowedFd<'_>) -> io::Result<Statx> {
-    Ok(statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?)
+    let found = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID);
+    found.map_err(|errno| calls::named(errno.into()))
 }
 
 /// A mount, by its id, or by its device before Linux 5.8.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nucleus_tests::rootfs::Rootfs;
+use nucleus_tests::skip::skip;
 use nucleus_tests::{Bundle, Host, Nucleus};
 
 use crate::secrets::{from_file, secret_file};
@@ -107,6 +108,31 @@ fn ordinary_links_of_images_keep_working() {
         let output = run(&host, &root, option, &yaml, script).output().assert_success();
         assert_eq!(output.text(), "shownshownshownreal", "{option}");
     }
+    host.assert_no_leak();
+}
+
+/// The names that `host-runtime` shows as links are places of `/usr`.
+#[test]
+fn links_of_the_hosts_runtime_are_places_too() {
+    let host = Host::enter();
+    if fs::read_link("/bin").is_err() {
+        return skip("on this host /bin is no link");
+    }
+    let shared = open_directory(&host, "shared");
+    let file = |target: &str| volume(&fs::canonicalize("/usr/bin/env").unwrap(), target);
+    let run = |mounts: &str| {
+        host.shell(host.profile(BASE, &format!("mounts: {{{mounts}}}\n")), "echo started").output()
+    };
+    let both = format!("volumes: [{}, {}]", file("/usr/bin/head"), file("/bin/head"));
+    run(&both).assert_refused(&["the same place", "/bin is a link to usr/bin", "profile-"]);
+    let allowed =
+        |place: &str| format!("volumes: [{}], policy: {{allowTargets: [{place}]}}", file("/bin/head"));
+    run(&allowed("/bin")).assert_refused(&["mounts.policy.allowTargets", "which leads to /usr/bin/head"]);
+    run(&allowed("/bin, /usr/bin")).assert_success();
+    run(&format!("volumes: [{}]", file("/etc/mtab")))
+        .assert_refused(&["belongs to the runtime", "/etc/mtab"]);
+    let missing = format!("volumes: [{}]", volume(&shared, "/bin/not-there"));
+    run(&missing).assert_refused(&["/usr/bin/not-there", "has no", "bin/not-there"]);
     host.assert_no_leak();
 }
 
