@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 /// How many directories are open at once. A context may be deeper than a process may open, and than a stack.
-const DEEPEST: usize = 64;
+const DEEPEST: usize = 16;
 
 /// Removes the directory at `path`; links are removed, never followed.
 ///
@@ -63,12 +63,22 @@ impl Removal<'_> {
     fn remove_directory(&self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno> {
         if depth == DEEPEST {
             // It is removed in another round, from the top.
-            let number = self.moved.replace(self.moved.get() + 1);
-            return renameat(parent, name, self.top, format!("removed-{number}"));
+            return self.move_up(parent, name);
         }
         let directory = open(parent, name)?;
         self.empty(directory.as_fd(), depth + 1)?;
         there(unlinkat(parent, name, AtFlags::REMOVEDIR))
+    }
+
+    /// Names that are taken are those of a removal that was cut short.
+    fn move_up(&self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        loop {
+            let number = self.moved.replace(self.moved.get() + 1);
+            match renameat(parent, name, self.top, format!("removed-{number}")) {
+                Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+                moved => return moved,
+            }
+        }
     }
 }
 
@@ -121,6 +131,7 @@ mod tests {
             here = open(here.as_fd(), "d").unwrap();
         }
         drop(here);
+        fs::create_dir_all(base.join("removed-0/of-before")).unwrap();
         remove_tree(&base).unwrap();
         assert!(!base.exists());
     }

@@ -270,3 +270,24 @@ fn the_option_names_a_source() {
         .output()
         .assert_refused(&["/no/such", "--context"]);
 }
+
+/// Each directory is open until all in it has been visited: of a deep tree of two in each, as many as it is deep.
+#[test]
+fn a_deep_and_wide_tree_needs_no_more_descriptors_than_the_hard_limit() {
+    let host = Host::enter();
+    let source = source(&host);
+    let mut deepest = source.clone();
+    for _ in 0..100 {
+        deepest.push("d");
+        fs::create_dir_all(&deepest).unwrap();
+        fs::create_dir(deepest.with_file_name("e")).unwrap();
+        fs::write(deepest.with_file_name("e").join("file"), "").unwrap();
+    }
+    fs::write(deepest.join("note"), "deep").unwrap();
+    let below = deepest.strip_prefix(&source).unwrap().display().to_string();
+    let script = format!("ulimit -Sn; ulimit -Hn; cat /context/{below}/note");
+    let run = |limits: &str| shell(&host, &source, "", &script).through(["prlimit", limits]).output();
+    assert_eq!(run("--nofile=64:1024").assert_success().text(), "64\n1024\ndeep");
+    run("--nofile=64:64").assert_refused(&["directories lie in each other", "RLIMIT_NOFILE is 64"]);
+    host.assert_no_leak();
+}

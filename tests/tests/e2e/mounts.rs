@@ -180,6 +180,26 @@ fn a_read_only_volume_without_the_place_is_named() {
     output.assert_refused(&["/usr/no-such-place (--tmpfs)", "read-only at /usr"]);
 }
 
+/// It stays there: others may use the volume, and what they put into it is theirs.
+#[test]
+fn a_writable_volume_gets_the_place_and_keeps_it() {
+    let host = Host::enter();
+    let outer = open_directory(&host, "outer");
+    let mounts = format!(
+        "volumes: [{{source: {}, target: /data, mode: rw}}], tmpfs: [{{target: /data/deep/er}}]",
+        outer.display()
+    );
+    for _ in 0..2 {
+        let script = "echo here > /data/deep/er/x && cat /data/deep/er/x";
+        assert_eq!(with_mounts(&host, &mounts, script).output().assert_success().text(), "here");
+        assert_eq!(
+            fs::read_dir(outer.join("deep/er")).unwrap().count(),
+            0,
+            "an empty place is all that stays"
+        );
+    }
+}
+
 #[test]
 fn one_place_takes_one_mount() {
     let host = Host::enter();

@@ -271,6 +271,20 @@ fn a_copy_grows_no_larger_than_it_may() {
     assert!(error.hint.unwrap().contains("context.size"));
 }
 
+/// Their bytes count for each name, too.
+#[test]
+fn hard_links_become_files_of_their_own() {
+    let mut rig = Rig::planted();
+    fs::write(rig.source("file"), "0123456789").unwrap();
+    fs::hard_link(rig.source("file"), rig.source("other")).unwrap();
+    rig.copied();
+    let [file, other] = ["file", "other"].map(|name| fs::metadata(rig.copy(name)).unwrap());
+    assert_eq!((file.nlink(), other.nlink(), other.len()), (1, 1, 10));
+    fs::remove_dir_all(&rig.place).unwrap();
+    rig.plan.size = 19;
+    assert!(rig.refused().cause.unwrap().contains("larger than 19 bytes"));
+}
+
 /// Deeper than a path can be long.
 #[test]
 fn depth_has_no_bound() {

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod compare;
+mod descriptors;
 pub(crate) mod digest;
 mod entry;
 mod examine;

@@ -12,6 +12,7 @@ use nucleus_sys::calls;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxFlags, openat, statx};
 use rustix::io::Errno;
 
+use super::descriptors::{Room, explained};
 use super::path::TreePath;
 use crate::bundle::interruption;
 
@@ -94,6 +95,7 @@ pub(crate) struct Trouble {
 /// # Errors
 /// The first trouble that a thread meets; the others stop then.
 pub(crate) fn walk<V: Visitor>(root: BorrowedFd<'_>, visitor: &V) -> Result<Vec<V::Output>, Trouble> {
+    let _room = Room::make();
     let trouble = |cause| Trouble { path: TreePath::default(), cause };
     let top = openat(root, c".", OPEN_DIRECTORY, Mode::empty()).map_err(|errno| trouble(errno.into()))?;
     let stat = look(top.as_fd()).map_err(trouble)?;
@@ -165,7 +167,7 @@ impl<V: Visitor> Crew<'_, V> {
             let path = item.directory.path.join(&item.name);
             match self.visit(item, &path, &mut hands) {
                 Ok(items) => self.queue.done(items),
-                Err(cause) => self.queue.fail(Trouble { path, cause }),
+                Err(cause) => self.queue.fail(Trouble { path, cause: explained(cause) }),
             }
         }
         hands.output
