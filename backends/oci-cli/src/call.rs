@@ -11,7 +11,7 @@ use std::time::Duration;
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::fault::OrFail;
 use nucleus_sys::clone::{self, Child, Clone3};
-use nucleus_sys::mount::{self, Propagation};
+use nucleus_sys::mount::{self, Change, DetachedMount, MountAttrFlags, Propagation, Reach};
 use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::pidfd::{Exit, PidFd};
 use nucleus_sys::process::{self, Stdio, replace_stdio};
@@ -185,7 +185,9 @@ impl<'a> Call<'a> {
             handles.extra.clone_from(extra);
             handles.kept.extend(kept);
         }
-        let view = View { hidden: &self.record.runtime.hidden, stage: self.record.stage.as_deref() };
+        let runtime = &self.record.runtime;
+        let stage = self.record.stage.as_deref();
+        let view = View { hidden: &runtime.hidden, stage, sealed: runtime.to_seal() };
         let child = spawn(&command, &handles, view)?;
         let ended = within(&child.pidfd, child.pid, self.record.runtime.patience())?;
         Ok(Outcome { ended, stdout: all_of(stdout)?, stderr: text_of(stderr)?, log: text_of(log)? })
@@ -219,11 +221,13 @@ pub(crate) struct View<'a> {
     /// The stage of a container whose root was on top of a directory of the host: runc changes to the root's path before
     /// each `exec`, so there must be one.
     pub(crate) stage: Option<&'a Path>,
+    /// A program that it must see read-only.
+    pub(crate) sealed: Option<&'a Path>,
 }
 
 impl View<'_> {
     fn namespaces(self) -> NamespaceSet {
-        let plain = self.hidden.is_empty() && self.stage.is_none();
+        let plain = self.hidden.is_empty() && self.stage.is_none() && self.sealed.is_none();
         if plain { NamespaceSet::empty() } else { NamespaceSet::MOUNT }
     }
 
@@ -234,6 +238,7 @@ impl View<'_> {
         }
         mount::set_root_propagation(Propagation::Private)?;
         hide(self.hidden)?;
+        self.sealed.map_or(Ok(()), seal)?;
         self.stage.map_or(Ok(()), |stage| {
             staging::empty(stage)?;
             std::fs::create_dir(crate::config::root_on(stage))
@@ -261,6 +266,16 @@ const NOT_EXECUTED: i32 = 126;
 /// Takes mounts out of this process's own mount namespace, which must be private.
 pub(crate) fn hide(mounts: &[PathBuf]) -> io::Result<()> {
     mounts.iter().try_for_each(|mount| mount::unmount_detach(mount))
+}
+
+/// Puts a program's own file on top of it, read-only, in this process's own mount namespace, which must be private: whatever
+/// opens `/proc/PID/exe` for writing gets EROFS, and only who may mount here could change that.
+pub(crate) fn seal(program: &Path) -> io::Result<()> {
+    let file = rustix::fs::open(program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let mount = DetachedMount::clone_of(file.as_fd(), Reach::Mount)?;
+    let read_only = Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Change::default() };
+    mount.change(read_only, Reach::Mount)?;
+    mount.attach(file.as_fd()).map(drop)
 }
 
 /// How a call ended.

@@ -43,7 +43,7 @@ pub use create::create;
 pub use delete::{delete, undo};
 pub use exec::exec;
 pub use operations::{pause, processes, resume, stats, update, watch_oom};
-pub use runtime::{RootMount, Runtime, TmpfsMode};
+pub use runtime::{RootMount, Runtime, Seal, TmpfsMode};
 pub use sandbox::sandbox;
 pub use signal::signal;
 pub use start::start;

@@ -93,6 +93,7 @@ mod tests {
             hidden: Vec::new(),
             root: crate::runtime::RootMount::Kept,
             tmpfs: crate::runtime::TmpfsMode::Asked,
+            seal: crate::runtime::Seal::Mount,
         };
         Record {
             process: Some(Process { pid: 9, start_time: 10 }),

@@ -1,6 +1,6 @@
 //! A runtime, and what every call of it needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,21 @@ pub struct Runtime {
     pub root: RootMount,
     /// Which mode a tmpfs gets from it.
     pub tmpfs: TmpfsMode,
+    /// What keeps the container from writing to the program.
+    #[serde(default)]
+    pub seal: Seal,
+}
+
+/// What keeps a container from writing to the program of its runtime, which it reaches as `/proc/PID/exe` while the runtime
+/// works inside of it (CVE-2019-5736).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seal {
+    /// The runtime: it executes a copy of itself that nobody can write to.
+    #[default]
+    Own,
+    /// The engine: it executes the program from a read-only mount.
+    Mount,
 }
 
 /// Which mode a runtime gives a tmpfs.
@@ -48,6 +63,11 @@ pub enum RootMount {
 }
 
 impl Runtime {
+    /// The program, where the engine has to seal it.
+    pub(crate) fn to_seal(&self) -> Option<&Path> {
+        (self.seal == Seal::Mount).then_some(&self.program)
+    }
+
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }

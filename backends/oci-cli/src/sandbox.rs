@@ -60,6 +60,7 @@ pub fn sandbox(
         staged: mounts,
         stage: &rewritten.stage,
         hidden: &runtime.hidden,
+        sealed: runtime.to_seal(),
         command: &creation,
         handles: streams.handles(),
         ledger: self::ledger(request, descriptors)?,

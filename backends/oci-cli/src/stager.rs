@@ -9,7 +9,7 @@ use nucleus_linux::fault::{OrFail, system};
 use nucleus_sys::mount::{self, Propagation};
 use nucleus_sys::socket::Socket;
 
-use crate::call::{Command, Handles, hide};
+use crate::call::{Command, Handles, hide, seal};
 use crate::gate;
 use crate::staging::{Staged, attach};
 
@@ -18,6 +18,8 @@ pub(crate) struct Stager<'a> {
     pub(crate) staged: Vec<Staged>,
     pub(crate) stage: &'a Path,
     pub(crate) hidden: &'a [PathBuf],
+    /// Its program, where the engine has to seal it.
+    pub(crate) sealed: Option<&'a Path>,
     pub(crate) command: &'a Command,
     pub(crate) handles: Handles<'a>,
     pub(crate) ledger: Ledger,
@@ -55,6 +57,9 @@ impl Stager<'_> {
         mount::set_root_propagation(Propagation::Private)
             .or_fail("make the staging mount namespace private", "/")?;
         hide(self.hidden).or_fail("hide a mount from the runtime", format!("{:?}", self.hidden))?;
+        self.sealed
+            .map_or(Ok(()), seal)
+            .or_fail("mount the runtime's program read-only", self.command.program())?;
         attach(self.stage, std::mem::take(&mut self.staged))?;
         if gate::hear(gate)? == gate::Heard::End {
             return Ok(());

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::groups;
-use nucleus_oci_cli::{RootMount, Runtime, TmpfsMode, answer};
+use nucleus_oci_cli::{RootMount, Runtime, Seal, TmpfsMode, answer};
 use serde_json::Value;
 
 use crate::features;
@@ -60,6 +60,7 @@ impl Known {
             hidden: self.hidden(),
             root: self.root(),
             tmpfs: self.tmpfs(),
+            seal: self.seal(),
             name: self.name,
             program: options.program.clone(),
             arguments: options.arguments.clone(),
@@ -80,6 +81,14 @@ impl Known {
         match self.make {
             Make::Runc => TmpfsMode::OfDirectory,
             Make::Crun | Make::Youki | Make::Other => TmpfsMode::Asked,
+        }
+    }
+
+    /// crun and runc seal themselves (CVE-2019-5736); of others it is not known.
+    pub(crate) fn seal(&self) -> Seal {
+        match self.make {
+            Make::Crun | Make::Runc => Seal::Own,
+            Make::Youki | Make::Other => Seal::Mount,
         }
     }
 

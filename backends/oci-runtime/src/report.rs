@@ -2,7 +2,7 @@
 
 use nucleus_abi::{Capability, CapabilityReport, Error, ReportRequest, SCHEMA, Verdict};
 
-use nucleus_oci_cli::RootMount;
+use nucleus_oci_cli::{RootMount, Seal};
 
 use crate::features::lists;
 use crate::known::{Known, Make};
@@ -67,14 +67,10 @@ fn means(capability: Capability, known: &Known) -> Result<Means, String> {
         | Capability::Tmpfs
         | Capability::MaskedPaths
         | Capability::ReadonlyPaths => Ok(Means::Itself(format!("{name}, by mount(2)"))),
-        Capability::SealedRuntime => match known.make {
-            Make::Crun | Make::Runc => {
-                Ok(Means::Itself(format!("{name} runs from a copy of itself that cannot be written")))
-            }
-            Make::Youki | Make::Other => {
-                Err(format!("it is not known that {name} keeps its own program from being written"))
-            }
-        },
+        Capability::SealedRuntime => Ok(Means::Itself(match known.seal() {
+            Seal::Own => format!("{name} runs from a copy of itself that cannot be written"),
+            Seal::Mount => format!("{name} is executed from a read-only mount of itself"),
+        })),
         Capability::NamespaceTime => {
             match known.features().and_then(|it| lists(it, "/linux/namespaces", "time")) {
                 Some(true) => Ok(Means::Runtime),

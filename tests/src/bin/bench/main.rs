@@ -1,11 +1,12 @@
-//! `tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle]`: start-up times, measured in turns in one run.
+//! `tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle | --overhead]`: start-up times, measured in turns in one run.
 //!
 //! Every contestant starts the same container: six new namespaces, the host's `/usr` on a fresh root, memory and pids
 //! limits (but the floor and bubblewrap, which have no cgroups), and ends as soon as `/bin/true` has run. Nothing here
 //! asserts on time: what counts are the ratios, for they hold on another machine and under another load.
 //! The same lines are measured again while other containers run.
 //!
-//! With `--lifecycle` it measures `create`, `start` and `delete` instead, as engines call them: see `lifecycle.rs`.
+//! With `--lifecycle` it measures `create`, `start` and `delete` instead, as engines call them: see `lifecycle.rs`. With
+//! `--overhead` it measures other runtimes alone and through nucleus: see `overhead.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +20,7 @@ mod crowd;
 mod lane;
 mod lifecycle;
 mod memory;
+mod overhead;
 mod statistics;
 
 use contestants::Contestant;
@@ -36,6 +38,7 @@ struct Options {
 enum What {
     Starts,
     Lifecycle,
+    Overhead,
 }
 
 fn main() -> io::Result<()> {
@@ -45,6 +48,7 @@ fn main() -> io::Result<()> {
     let result = match options.what {
         What::Starts => report(&options, &scratch),
         What::Lifecycle => lifecycle::report(options.runs, &scratch),
+        What::Overhead => overhead::report(options.runs, &scratch),
     };
     fs::remove_dir_all(&scratch)?;
     result
@@ -64,11 +68,15 @@ fn options(mut words: impl Iterator<Item = String>) -> io::Result<Options> {
     let mut options = Options { runs: 100, crowd: 200, what: What::Starts };
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|text| text.parse().ok());
-        let usage =
-            || io::Error::other("usage: tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle]");
+        let usage = || {
+            io::Error::other(
+                "usage: tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle | --overhead]",
+            )
+        };
         match word.as_str() {
             "--quick" => options = Options { runs: 15, crowd: 20, ..options },
             "--lifecycle" => options.what = What::Lifecycle,
+            "--overhead" => options.what = What::Overhead,
             "--runs" => options.runs = number().ok_or_else(usage)?,
             "--crowd" => options.crowd = number().ok_or_else(usage)?,
             _ => return Err(usage()),

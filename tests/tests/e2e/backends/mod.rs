@@ -19,17 +19,29 @@ enum Backend {
     Native,
     Crun,
     Runc,
+    /// The runtime that `NUCLEUS_TEST_OCI_RUNTIME` names.
+    Named,
 }
 
 impl Backend {
     /// What the profile says of it.
-    fn yaml(self) -> &'static str {
+    fn yaml(self) -> String {
         match self {
-            Self::Native => "backend: native-namespace",
-            Self::Crun => "backend: {name: oci-runtime, options: {path: /usr/bin/crun}}",
-            Self::Runc => "backend: {name: oci-runtime, options: {path: /usr/sbin/runc}}",
+            Self::Native => "backend: native-namespace".to_owned(),
+            Self::Crun => by_runtime("/usr/bin/crun"),
+            Self::Runc => by_runtime("/usr/sbin/runc"),
+            Self::Named => by_runtime(&named().expect("asked for before")),
         }
     }
+}
+
+fn by_runtime(path: &str) -> String {
+    format!("backend: {{name: oci-runtime, options: {{path: {path}}}}}")
+}
+
+/// A runtime that no package of Debian's has, such as youki.
+fn named() -> Option<String> {
+    std::env::var("NUCLEUS_TEST_OCI_RUNTIME").ok()
 }
 
 /// A backend on which a case is tried.

@@ -76,6 +76,40 @@ fn the_runtime_deletes_what_it_created_also_after_a_kill() {
     assert_eq!(verbs(), "delete --force\n");
 }
 
+/// One that nobody knows, and that says of itself what features.md asks for; it tries to write to its own file at each verb.
+const UNKNOWN: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo "other version 1"; exit 0; }
+[ "$1" = features ] && { echo '{"ociVersionMax": "1.0.2", "linux": {"seccomp": {"enabled": true}}}'; exit 0; }
+(: >> "$0") 2>/dev/null && echo "$7 wrote" >> "${0%/*}/verdicts" || echo "$7 refused" >> "${0%/*}/verdicts"
+exec /usr/sbin/runc "$@"
+"#;
+
+/// CVE-2019-5736: the container reaches its runtime's file through `/proc`, and must not write to it.
+#[test]
+fn the_program_of_an_unknown_runtime_is_sealed() {
+    let host = Host::enter();
+    let script = host.file("unknown", UNKNOWN);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let backend = format!("backend: {{name: oci-runtime, options: {{path: {}}}}}", script.display());
+    let profile = host.profile(DEV, &format!("{backend}\nsecurity: {{landlock: off}}"));
+    let explained = host.nucleus("explain").profile(&profile).command(["true"]).output().assert_code(0);
+    assert!(explained.text().contains("executed from a read-only mount"), "{explained}");
+    let files = open_directory(&host, "files");
+    let id = host.fresh_id();
+    let call = host.nucleus("run").profile(&profile).args(["--id", &id, "--no-tty"]);
+    let call = call.args(["--volume", &writable(&files, "/files")]);
+    let mut running = call.command(["/bin/sh", "-c", ": > /files/ready; exec sleep 60"]).spawn();
+    running.wait_for_file(&files.join("ready"));
+    host.nucleus("exec").args([&id, "true"]).output().assert_success();
+    host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
+    running.wait().assert_code(137);
+    let verdicts = fs::read_to_string(host.path("verdicts")).unwrap();
+    for verb in ["create", "start", "exec", "kill", "delete"] {
+        assert!(verdicts.contains(&format!("{verb} refused")), "{verb} in\n{verdicts}");
+    }
+    assert!(!verdicts.contains("wrote"), "{verdicts}");
+}
+
 /// The container that was started.
 fn id_of(verbs: &str) -> String {
     verbs.lines().find_map(|line| line.strip_prefix("start ")).unwrap_or_default().to_owned()

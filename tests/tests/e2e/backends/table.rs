@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::cases::*;
 use super::differences::instead;
-use super::{Backend, Subject};
+use super::{Backend, Subject, named};
 
 /// A name, and what is tried under it.
 type Case = (&'static str, fn(&Subject));
@@ -77,4 +77,12 @@ fn oci_runtime_with_crun() {
 #[test]
 fn oci_runtime_with_runc() {
     run(Backend::Runc);
+}
+
+#[test]
+fn oci_runtime_with_another() {
+    match named() {
+        Some(_) => run(Backend::Named),
+        None => nucleus_tests::skip("NUCLEUS_TEST_OCI_RUNTIME names no runtime beside crun and runc"),
+    }
 }
