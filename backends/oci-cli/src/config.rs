@@ -30,6 +30,10 @@ pub(crate) struct Rewritten {
     pub(crate) terminal: bool,
     /// The first word of `process.args`.
     pub(crate) program: String,
+    /// Whether it has a network namespace of its own.
+    pub(crate) own_network: bool,
+    /// Whether it has a system call filter.
+    pub(crate) filtered: bool,
 }
 
 /// The root file system.
@@ -102,12 +106,15 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
     if let Some(cgroup) = places.cgroup {
         linux.insert("cgroupsPath".to_owned(), json!(cgroup));
     }
+    let filtered = linux.get("seccomp").is_some_and(Value::is_object);
     let process = config.get("process");
     let flag = |name: &str| process.and_then(|process| process.get(name)?.as_bool());
     let program = process.and_then(|process| process.pointer("/args/0")?.as_str());
     Ok(Rewritten {
         terminal: flag("terminal").unwrap_or_default(),
         program: program.unwrap_or_default().to_owned(),
+        own_network: has_own_network(&config),
+        filtered,
         config: Value::Object(config),
         stage: places.stage.to_owned(),
         root,
@@ -120,6 +127,11 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
 pub(crate) fn has_user_namespace(config: &Map<String, Value>) -> bool {
     let namespaces = config.get("linux").and_then(|linux| linux.get("namespaces")?.as_array());
     namespaces.into_iter().flatten().any(|one| one["type"] == "user")
+}
+
+fn has_own_network(config: &Map<String, Value>) -> bool {
+    let namespaces = config.get("linux").and_then(|linux| linux.get("namespaces")?.as_array());
+    namespaces.into_iter().flatten().any(|one| one["type"] == "network" && !one["path"].is_string())
 }
 
 fn object<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {

@@ -13,7 +13,8 @@ use crate::call::{Ended, Outcome, failed, within};
 use crate::console::{Console, OF_CREATE};
 use crate::place::Place;
 use crate::record::Record;
-use crate::{gate, log, reason, start};
+use crate::runtime::Fault;
+use crate::{gate, log, loopback, reason, start};
 
 /// [`nucleus_abi::Backend::create`].
 ///
@@ -37,6 +38,9 @@ pub fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<R
     record.process = Some(process);
     record.write(&place)?;
     let console = console.map(|console| console.receive(request.id.as_str())).transpose()?;
+    if record.own_network && record.runtime.has_fault(Fault::LoopbackDown) {
+        loopback::bring_up(&first, &request.id)?;
+    }
     let started = request.then == Then::Start;
     if started {
         start::let_go(&record, &place, &request.id)?;

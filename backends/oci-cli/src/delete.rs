@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nucleus_abi::{ContainerId, ContainerRequest, Done, Error, ErrorCode, Process, Result, UndoRequest};
 use nucleus_linux::fault::OrFail;
@@ -12,6 +14,12 @@ use nucleus_sys::pidfd::PidFd;
 use crate::call::{Call, kill_session};
 use crate::place::Place;
 use crate::record::Record;
+
+/// How long a runtime that cannot delete a container is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long it is left alone in between.
+const REST: Duration = Duration::from_millis(50);
 
 /// [`nucleus_abi::Backend::delete`].
 ///
@@ -43,16 +51,24 @@ fn forget(place: &Place, id: &ContainerId) -> Result<()> {
     end_stager(record.stager, id)?;
     let first =
         record.process.map(identity::open).transpose().or_fail("look at the first process", id)?.flatten();
-    let deleted = if knows(place, id) {
-        let call = Call::new(&record, place, "delete").words(["--force", id.as_str()]);
-        call.run(id.as_str()).map(drop)
-    } else {
-        Ok(())
-    };
+    let mut deleted = call_delete(&record, place, id);
     reap(record.process, first.as_ref());
-    match deleted {
-        Err(_) if !knows(place, id) => Ok(()),
-        result => result,
+    // A runtime may lose the race with the kernel, which ends processes and empties groups in its own time (youki 0.7).
+    let deadline = Instant::now() + PATIENCE;
+    while deleted.is_err() && Instant::now() < deadline {
+        thread::sleep(REST);
+        deleted = call_delete(&record, place, id);
+    }
+    deleted
+}
+
+fn call_delete(record: &Record, place: &Place, id: &ContainerId) -> Result<()> {
+    if !knows(place, id) {
+        return Ok(());
+    }
+    match Call::new(record, place, "delete").words(["--force", id.as_str()]).run(id.as_str()) {
+        Err(error) if knows(place, id) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -76,7 +92,7 @@ fn end_stager(stager: Process, id: &ContainerId) -> Result<()> {
 /// Takes the status of one that is our child and that nobody waited for.
 fn reap(process: Option<Process>, opened: Option<&PidFd>) {
     if let Some(opened) = opened {
-        let _ = opened.wait_over(Some(std::time::Duration::from_secs(1)));
+        let _ = opened.wait_over(Some(Duration::from_secs(1)));
         let _ = opened.try_wait();
     } else if let Some(pid) = process.and_then(|it| Pid::from_raw(i32::try_from(it.pid).ok()?)) {
         // A zombie of ours keeps its id; of others it is not ours to wait for.

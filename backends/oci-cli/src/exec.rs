@@ -17,6 +17,7 @@ use crate::call::{Call, Streams, failed, null};
 use crate::console::{self, Console};
 use crate::place::Place;
 use crate::record::Record;
+use crate::runtime::Fault;
 use crate::state::{living, status};
 use crate::{log, reason};
 
@@ -37,6 +38,7 @@ pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply
             .because("not every OCI runtime has groups for single controllers"));
     }
     let (record, _) = living((&request.id, &place), STEP)?;
+    refuse_unfiltered(&record, request)?;
     allow(&record, &place, request)?;
     process::become_subreaper().or_fail("become the process's parent", &request.id)?;
     let files = Files::make(&place, request)?;
@@ -52,6 +54,19 @@ pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply
             _ => error,
         }
     })
+}
+
+fn refuse_unfiltered(record: &Record, request: &ExecRequest) -> Result<()> {
+    if !(record.filtered && record.runtime.has_fault(Fault::ExecUnfiltered)) {
+        return Ok(());
+    }
+    let name = &record.runtime.name;
+    Err(Error::new(ErrorCode::NotSupported, STEP)
+        .on(&request.id)
+        .because(format!(
+            "it is not known that the `exec` of {name} applies the container's system call filter"
+        ))
+        .hint("`backend.options.path` can name crun or runc, which do"))
 }
 
 /// A runtime may execute in a paused container, and hang.

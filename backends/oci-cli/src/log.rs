@@ -9,15 +9,18 @@ const LONGEST: usize = 600;
 struct Line {
     #[serde(default)]
     level: String,
-    #[serde(default)]
+    /// youki calls it `message`.
+    #[serde(default, alias = "message")]
     msg: String,
 }
 
 /// The last error of a log. Lines that are no JSON are passed over: a crash of the runtime may have torn one.
 pub(crate) fn last_error(log: &str) -> Option<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    let mut errors = lines.filter(|line| ["error", "fatal", "panic"].contains(&line.level.as_str()));
-    errors.next_back().map(|line| short(&line.msg))
+    let mut errors =
+        lines.filter(|line| ["error", "fatal", "panic"].contains(&line.level.to_lowercase().as_str()));
+    // A trace may follow it.
+    errors.next_back().map(|line| short(line.msg.lines().next().unwrap_or_default()))
 }
 
 /// What counts of standard error: the line that begins a Go panic, for what follows is its trace; else the last one.
@@ -50,6 +53,8 @@ mod tests {
         );
         assert_eq!(last_error(log).as_deref(), Some("runc create failed: why"));
         assert_eq!(last_error("no json\n"), None);
+        let youkis = r#"{"level":"ERROR","message":"no such thing\n\nStack backtrace:\n 0: x","target":"y"}"#;
+        assert_eq!(last_error(youkis).as_deref(), Some("no such thing"));
     }
 
     #[test]

@@ -17,7 +17,13 @@ pub(crate) fn class(text: &str) -> ErrorCode {
         return ErrorCode::CommandNotFound;
     }
     // crun says "open executable: Operation not permitted" of a directory.
-    let refused = ["permission denied", "operation not permitted", "is a directory", "exec format error"];
+    let refused = [
+        "permission denied",
+        "operation not permitted",
+        "is a directory",
+        "exec format error",
+        "does not have correct permissions", // youki
+    ];
     if of_program && refused.iter().any(|part| has(part)) {
         return ErrorCode::CommandNotExecutable;
     }
@@ -42,6 +48,7 @@ mod tests {
             "open executable: Permission denied",
             "runc create failed: unable to start container process: exec: \"/etc\": permission denied",
             "runc create failed: unable to start container process: exec: \"/etc\": is a directory",
+            "error in executing process : executable '/usr' at path '\"/usr\"' does not have correct permissions",
         ] {
             assert_eq!(class(text), ErrorCode::CommandNotExecutable, "{text}");
         }

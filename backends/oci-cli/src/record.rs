@@ -32,6 +32,12 @@ pub(crate) struct Record {
     pub(crate) stage: Option<PathBuf>,
     /// Whether it has a terminal.
     pub(crate) terminal: bool,
+    /// Whether it has a network namespace of its own.
+    #[serde(default)]
+    pub(crate) own_network: bool,
+    /// Whether it has a system call filter.
+    #[serde(default)]
+    pub(crate) filtered: bool,
 }
 
 impl Record {
@@ -45,6 +51,8 @@ impl Record {
             program: String::new(),
             stage: None,
             terminal: false,
+            own_network: false,
+            filtered: false,
         }
     }
 
@@ -94,6 +102,7 @@ mod tests {
             root: crate::runtime::RootMount::Kept,
             tmpfs: crate::runtime::TmpfsMode::Asked,
             seal: crate::runtime::Seal::Mount,
+            faults: vec![crate::runtime::Fault::LoopbackDown],
         };
         Record {
             process: Some(Process { pid: 9, start_time: 10 }),

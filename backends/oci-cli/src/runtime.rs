@@ -26,6 +26,19 @@ pub struct Runtime {
     /// What keeps the container from writing to the program.
     #[serde(default)]
     pub seal: Seal,
+    /// What it is known to forget, or not known to do.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// What a runtime forgets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// It leaves the loopback interface of a new network namespace down (youki 0.7). So the engine brings it up.
+    LoopbackDown,
+    /// Its `exec` applies no system call filter (youki 0.7). So the engine executes nothing in a container that has one.
+    ExecUnfiltered,
 }
 
 /// What keeps a container from writing to the program of its runtime, which it reaches as `/proc/PID/exe` while the runtime
@@ -63,6 +76,10 @@ pub enum RootMount {
 }
 
 impl Runtime {
+    pub(crate) fn has_fault(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
     /// The program, where the engine has to seal it.
     pub(crate) fn to_seal(&self) -> Option<&Path> {
         (self.seal == Seal::Mount).then_some(&self.program)

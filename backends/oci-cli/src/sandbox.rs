@@ -97,6 +97,8 @@ fn record(
         cgroups,
         program: rewritten.program.clone(),
         terminal: rewritten.terminal,
+        own_network: rewritten.own_network,
+        filtered: rewritten.filtered,
         stage: (rewritten.stage != stage).then(|| rewritten.stage.clone()),
         ..Record::new(runtime.clone(), stager)
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::groups;
-use nucleus_oci_cli::{RootMount, Runtime, Seal, TmpfsMode, answer};
+use nucleus_oci_cli::{Fault, RootMount, Runtime, Seal, TmpfsMode, answer};
 use serde_json::Value;
 
 use crate::features;
@@ -61,6 +61,7 @@ impl Known {
             root: self.root(),
             tmpfs: self.tmpfs(),
             seal: self.seal(),
+            faults: self.faults(),
             name: self.name,
             program: options.program.clone(),
             arguments: options.arguments.clone(),
@@ -89,6 +90,14 @@ impl Known {
         match self.make {
             Make::Crun | Make::Runc => Seal::Own,
             Make::Youki | Make::Other => Seal::Mount,
+        }
+    }
+
+    /// youki's were measured with 0.7.0; of others nothing is known.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        match self.make {
+            Make::Crun | Make::Runc => Vec::new(),
+            Make::Youki | Make::Other => vec![Fault::LoopbackDown, Fault::ExecUnfiltered],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use nucleus_abi::{Capability, CapabilityReport, Error, ReportRequest, SCHEMA, Verdict};
 
-use nucleus_oci_cli::{RootMount, Seal};
+use nucleus_oci_cli::{Fault, RootMount, Seal};
 
 use crate::features::lists;
 use crate::known::{Known, Make};
@@ -79,6 +79,9 @@ fn means(capability: Capability, known: &Known) -> Result<Means, String> {
             }
         }
         Capability::Seccomp => seccomp(known),
+        Capability::Terminal if known.make == Make::Youki => {
+            Err(format!("programs on a terminal of {name} cannot read its settings (measured with 0.7.0)"))
+        }
         _ => Ok(Means::Runtime),
     }
 }
@@ -88,7 +91,14 @@ fn seccomp(known: &Known) -> Result<Means, String> {
     let says = known.version.contains("+SECCOMP") || known.version.contains("libseccomp");
     let enabled = || known.features().and_then(|it| it.pointer("/linux/seccomp/enabled")?.as_bool());
     if says || enabled() == Some(true) {
-        return Ok(Means::Runtime);
+        let name = &known.name;
+        return Ok(if known.faults().contains(&Fault::ExecUnfiltered) {
+            Means::Itself(format!(
+                "{name}, by seccomp(2); `exec` is refused, for it is not known to apply the filter there"
+            ))
+        } else {
+            Means::Runtime
+        });
     }
     Err(format!("{} does not say that it was built with libseccomp", known.name))
 }

@@ -4,7 +4,7 @@
 //! two put different conditions on one call, and neither contains the other, the call is denied.
 
 use nucleus_abi::Result;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::document::{Document, invalid};
 use crate::plan::bounds::Bounds;
@@ -32,7 +32,7 @@ struct Rule {
     action: String,
     /// Conditions, all of which must hold.
     conditions: Vec<Value>,
-    /// The rule as it stands, with this one name.
+    /// The rule as it stands, but its names: an entry may have hundreds, and becomes a rule for each.
     source: Map<String, Value>,
 }
 
@@ -82,8 +82,25 @@ pub(super) fn intersection(profile: &Value, engine: &Value) -> Result<Value> {
     if let Some(Value::Array(flags)) = result.get_mut("flags") {
         flags.retain(|flag| flag != SPECULATION);
     }
-    result.insert("syscalls".to_owned(), kept.into_iter().map(|rule| Value::Object(rule.source)).collect());
+    result.insert("syscalls".to_owned(), entries(kept));
     Ok(Value::Object(result))
+}
+
+/// The rules as a list again: neighbours that differ in nothing but their name are one entry. Others keep their order, which
+/// counts among rules for one call.
+fn entries(rules: Vec<Rule>) -> Value {
+    let mut entries: Vec<(Map<String, Value>, Vec<Value>)> = Vec::new();
+    for rule in rules {
+        match entries.last_mut() {
+            Some((source, names)) if *source == rule.source => names.push(rule.name.into()),
+            _ => entries.push((rule.source, vec![rule.name.into()])),
+        }
+    }
+    let entry = |(mut source, names): (Map<String, Value>, Vec<Value>)| {
+        source.insert("names".to_owned(), names.into());
+        Value::Object(source)
+    };
+    entries.into_iter().map(entry).collect()
 }
 
 /// The engine's filter says what is denied: all that it does not speak of is allowed as far as the profile allows it. A
@@ -152,10 +169,11 @@ fn rules(filter: &Value) -> Result<Vec<Rule>> {
         let source = entry.as_object().ok_or_else(|| wrong("names"))?;
         let action = action(entry, "action").ok_or_else(|| wrong("action"))?.to_owned();
         let conditions = entry.get("args").and_then(Value::as_array).cloned().unwrap_or_default();
+        let unnamed = source.iter().filter(|(key, _)| *key != "names");
+        let source: Map<String, Value> = unnamed.map(|(key, value)| (key.clone(), value.clone())).collect();
         for name in entry.get("names").and_then(Value::as_array).ok_or_else(|| wrong("names"))? {
             let name = name.as_str().ok_or_else(|| wrong("names"))?.to_owned();
-            let mut source = source.clone();
-            source.insert("names".to_owned(), json!([name]));
+            let source = source.clone();
             let rule = Rule { name, action: action.clone(), conditions: Vec::new(), source };
             rules.extend(alternatives(&conditions).iter().map(|conditions| rule.under(conditions)));
         }
@@ -180,4 +198,27 @@ fn alternatives(conditions: &[Value]) -> Vec<Vec<Value>> {
 
 fn action<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A name of its own for each rule would cost every later reader of the document, and there are hundreds.
+    #[test]
+    fn an_entry_of_many_names_stays_one() {
+        let filter = json!({
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [
+                {"names": ["read", "write", "close"], "action": "SCMP_ACT_ALLOW"},
+                {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
+            ],
+        });
+        let both = intersection(&filter, &filter).unwrap();
+        let entries = both["syscalls"].as_array().unwrap();
+        assert_eq!(entries.len(), 2, "{both}");
+        assert_eq!(entries[0]["names"], json!(["read", "write", "close"]));
+        assert_eq!(entries[1]["args"], filter["syscalls"][1]["args"]);
+    }
 }

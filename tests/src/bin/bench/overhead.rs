@@ -32,7 +32,10 @@ struct Pair {
 pub(crate) fn report(runs: usize, scratch: &Path) -> io::Result<()> {
     contestants::warn_about_debug_builds();
     println!("one bundle, by the runtime alone and through nucleus, {runs} runs each, in turns");
-    println!("{:8} {:>12} {:>12} {:>10} {:>8}  within", "median", "alone ms", "nucleus ms", "more ms", "more");
+    println!(
+        "{:8} {:>12} {:>12} {:>10} {:>8}  within",
+        "median", "alone ms", "nucleus ms", "more ms", "more"
+    );
     let lanes = [Lane::open(View::Host), Lane::open(View::WithoutUnified)];
     for pair in pairs(scratch)? {
         match measure(&pair, &lanes, runs) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nucleus_tests::{Host, Nucleus, Output};
 use rustix::process::Signal;
@@ -84,22 +84,36 @@ const UNKNOWN: &str = r#"#!/bin/sh
 exec /usr/sbin/runc "$@"
 "#;
 
+/// A profile with it.
+fn unknown(host: &Host, security: &str) -> PathBuf {
+    let script = host.file("unknown", UNKNOWN);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let backend = format!("backend: {{name: oci-runtime, options: {{path: {}}}}}", script.display());
+    host.profile(DEV, &format!("{backend}\nsecurity: {{landlock: off, {security}}}"))
+}
+
+/// youki 0.7 filters the calls of the container's first process, and of no other.
+#[test]
+fn an_exec_that_may_be_unfiltered_is_refused() {
+    let host = Host::enter();
+    let profile = unknown(&host, "seccomp: default");
+    let explained = host.nucleus("explain").profile(&profile).command(["true"]).output().assert_code(0);
+    assert!(explained.text().contains("`exec` is refused"), "{explained}");
+    let (id, running) = sleeping_under(&host, &profile);
+    let output = host.nucleus("exec").args([&id, "true"]).output();
+    output.assert_refused(&["other 1", "system call filter"]);
+    host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
+    running.wait().assert_code(137);
+}
+
 /// CVE-2019-5736: the container reaches its runtime's file through `/proc`, and must not write to it.
 #[test]
 fn the_program_of_an_unknown_runtime_is_sealed() {
     let host = Host::enter();
-    let script = host.file("unknown", UNKNOWN);
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let backend = format!("backend: {{name: oci-runtime, options: {{path: {}}}}}", script.display());
-    let profile = host.profile(DEV, &format!("{backend}\nsecurity: {{landlock: off}}"));
+    let profile = unknown(&host, "seccomp: unconfined");
     let explained = host.nucleus("explain").profile(&profile).command(["true"]).output().assert_code(0);
     assert!(explained.text().contains("executed from a read-only mount"), "{explained}");
-    let files = open_directory(&host, "files");
-    let id = host.fresh_id();
-    let call = host.nucleus("run").profile(&profile).args(["--id", &id, "--no-tty"]);
-    let call = call.args(["--volume", &writable(&files, "/files")]);
-    let mut running = call.command(["/bin/sh", "-c", ": > /files/ready; exec sleep 60"]).spawn();
-    running.wait_for_file(&files.join("ready"));
+    let (id, running) = sleeping_under(&host, &profile);
     host.nucleus("exec").args([&id, "true"]).output().assert_success();
     host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
     running.wait().assert_code(137);
@@ -152,9 +166,13 @@ fn a_crash_between_create_and_start_leaves_nothing() {
 
 /// A container under the stand-in that runs, and its id.
 fn sleeping(host: &Host, misbehaviour: &str) -> (String, nucleus_tests::Running) {
+    sleeping_under(host, &profile(host, misbehaviour))
+}
+
+fn sleeping_under(host: &Host, profile: &Path) -> (String, nucleus_tests::Running) {
     let files = open_directory(host, "files");
     let id = host.fresh_id();
-    let call = host.nucleus("run").profile(profile(host, misbehaviour)).args(["--id", &id, "--no-tty"]);
+    let call = host.nucleus("run").profile(profile).args(["--id", &id, "--no-tty"]);
     let call = call.args(["--volume", &writable(&files, "/files")]);
     let mut running = call.command(["/bin/sh", "-c", ": > /files/ready; exec sleep 60"]).spawn();
     running.wait_for_file(&files.join("ready"));
