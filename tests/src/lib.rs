@@ -27,6 +27,7 @@ pub mod leak;
 pub mod neighbour;
 pub mod nucleus;
 pub mod oci;
+pub mod plugins;
 pub mod pty;
 pub mod racer;
 pub mod rootfs;

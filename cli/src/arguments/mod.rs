@@ -13,6 +13,7 @@ pub(crate) mod gc;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod pause;
+pub(crate) mod plugin;
 pub(crate) mod profile;
 pub(crate) mod ps;
 pub(crate) mod rootfs;

@@ -14,6 +14,7 @@ mod gc;
 mod kill;
 mod list;
 mod pause;
+mod plugin;
 mod profile;
 mod ps;
 mod rootfs;
@@ -213,6 +214,13 @@ pub(crate) const VERBS: &[Verb] = &[
         arguments: arguments::backend::arguments,
         statuses: Statuses::Plain,
         act: backend::backend,
+    },
+    Verb {
+        name: "plugin",
+        about: "Look at plugins, check them, and trust them",
+        arguments: arguments::plugin::arguments,
+        statuses: Statuses::Plain,
+        act: plugin::plugin,
     },
     Verb {
         name: "gc",

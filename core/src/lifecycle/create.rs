@@ -54,7 +54,7 @@ pub(super) fn create_from(
             Ok(())
         }
         Err(error) => {
-            let teardown = tear_down(source.client(), taken.directory, root, registry);
+            let teardown = tear_down(source.client(), taken.directory, root);
             Err(after_failure(error, teardown, warn))
         }
     }

@@ -11,7 +11,7 @@ use crate::plan::{
     look_at_profile, needs, refusals, resolve, rows, without_what_is_undermined,
 };
 use crate::plugins::Registry;
-use crate::profile::{Loaded, Origin};
+use crate::profile::{Loaded, Origin, Plugins};
 
 /// The name under which a profile leaves the choice of the backend to the core.
 const AUTO: &str = "auto";
@@ -97,7 +97,7 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
     let mut promised = lines(&plan, reading);
     let asked = needs(&promised);
     let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone() };
-    let client = choose(&plan, registry, &request)?.clone();
+    let client = choose(&plan, &loaded.profile.plugins, registry, &request)?;
     client.check_options(&CheckOptionsRequest { schema: SCHEMA, options: plan.options.clone() })?;
     if plan.backend.value == AUTO {
         plan.backend = Decided::new(client.description().id.clone(), Origin::BuiltIn("choice by rank"));
@@ -134,19 +134,23 @@ fn no_command(origin: &Origin) -> Error {
 }
 
 /// The backend that the plan names; under `auto` the best by rank that can enforce it all, or else the best.
-fn choose<'a>(plan: &Plan, registry: &'a Registry, request: &ReportRequest) -> Result<&'a Client> {
+fn choose(plan: &Plan, plugins: &Plugins, registry: &Registry, request: &ReportRequest) -> Result<Client> {
     if plan.backend.value != AUTO {
-        return registry
-            .backend(&plan.backend.value)
-            .map_err(|error| error.on(format!("{} ({})", plan.backend.value, plan.backend.origin)));
+        let missing = |error: Error| match error.code {
+            ErrorCode::BackendNotFound => {
+                error.on(format!("{} ({})", plan.backend.value, plan.backend.origin))
+            }
+            _ => error,
+        };
+        return registry.named(&plan.backend.value, plugins).map_err(missing);
     }
     let mut candidates = registry.backends().iter().filter(|client| client.description().rank >= 0);
     let first = candidates.clone().next();
     // With a single candidate there is nothing to compare, and the report is asked once, for the check.
     if candidates.clone().count() == 1 {
-        return first.ok_or_else(no_backend);
+        return first.cloned().ok_or_else(no_backend);
     }
-    candidates.find(|client| enforces(client, request)).or(first).ok_or_else(no_backend)
+    candidates.find(|client| enforces(client, request)).or(first).cloned().ok_or_else(no_backend)
 }
 
 fn no_backend() -> Error {

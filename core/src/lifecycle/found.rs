@@ -21,7 +21,7 @@ pub(super) struct Found<'a> {
     /// What is known of it.
     pub(super) record: Record,
     /// Its backend.
-    pub(super) client: &'a Client,
+    pub(super) client: Client,
     root: &'a StateRoot,
     directory: PathBuf,
 }
@@ -38,7 +38,7 @@ impl<'a> Found<'a> {
         let Some(record) = Record::read(&directory)? else {
             return Err(if directory.is_dir() { unfinished(id) } else { not_found(root, id) });
         };
-        let client = registry.backend(&record.backend)?;
+        let client = record.client(&directory, registry)?;
         Ok(Self { record, client, root, directory })
     }
 

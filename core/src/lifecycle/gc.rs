@@ -1,6 +1,6 @@
 //! Finding and removing what crashes left behind.
 
-use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Process, Result};
+use nucleus_abi::{Client, ContainerId, Effect, Error, ErrorCode, Process, Result};
 use serde::Serialize;
 
 use super::container::{ContainerDirectory, effects_at};
@@ -10,7 +10,7 @@ use super::process;
 use super::record::{Record, Supervision};
 use super::state_root::StateRoot;
 use super::undo::undo;
-use crate::plugins::Registry;
+use crate::plugins::{Registry, open_kept};
 
 /// What `gc` did.
 #[derive(Debug, Default, Serialize)]
@@ -91,15 +91,22 @@ pub(super) fn dismantle(
     root: &StateRoot,
     registry: &Registry,
 ) -> Result<Vec<String>> {
-    let record = Record::read(directory.path()).ok().flatten();
-    let backend = record.as_ref().map(|record| record.backend.as_str());
-    let farewell = backend.map_or(Ok(Vec::new()), |name| say_delete(registry, name, &directory));
-    undo(directory, root, registry, backend)?;
+    let backend = backend_of(&directory, registry).transpose();
+    let farewell = match &backend {
+        None => Ok(Vec::new()),
+        Some(Ok(client)) => client.delete(&request(&directory)).map(|done| done.warnings),
+        Some(Err(error)) => Err(error.clone()),
+    };
+    undo(directory, root, backend.and_then(Result::ok).as_ref())?;
     farewell
 }
 
-fn say_delete(registry: &Registry, backend: &str, directory: &ContainerDirectory) -> Result<Vec<String>> {
-    registry.backend(backend)?.delete(&request(directory)).map(|done| done.warnings)
+/// The backend that made it. A container that has no record yet can have the copy of its plugin already.
+fn backend_of(directory: &ContainerDirectory, registry: &Registry) -> Result<Option<Client>> {
+    match Record::read(directory.path()).ok().flatten() {
+        Some(record) => record.client(directory.path(), registry).map(Some),
+        None => open_kept(directory.path()),
+    }
 }
 
 /// Whether the container was being made or watched by a process that is gone.

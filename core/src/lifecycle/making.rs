@@ -24,7 +24,7 @@ use super::undo::undo;
 use super::workload::{Place, Source, Workload};
 use crate::bundle::Bundle;
 use crate::bundle::MountPoints;
-use crate::plugins::Registry;
+use crate::plugins::{Kept, Registry, keep};
 
 /// A container that needs to be started at most.
 #[derive(Debug)]
@@ -97,15 +97,17 @@ impl Making<'_> {
             (self.warn)(warning);
         }
         make_backend_directory(directory)?;
+        // Before the backend makes anything: what it makes, its own copy must be able to undo.
+        let plugin = keep(self.source.client(), directory.path())?;
         if let Place::Engines(placement) = &workload.cgroup {
             places::occupy(self.root, directory.id(), &mut self.taken.ledger, &placement.path)?;
         }
         if let Beginning::Checkpoint(restoration) = self.beginning {
-            return self.restore(restoration, workload);
+            return self.restore(restoration, workload, plugin);
         }
         let (gate, pid) = self.sandbox(&workload)?;
         // Written while the backend builds the container, which takes longer.
-        let mut record = self.record(&workload, pid);
+        let mut record = self.record(&workload, pid, plugin);
         record.write(self.taken.directory.path())?;
         let created = self.create(&gate)?;
         drop(gate);
@@ -115,7 +117,7 @@ impl Making<'_> {
     }
 
     /// `restore` in place of `sandbox` and `create`.
-    fn restore(self, restoration: &Restoration, workload: Workload) -> Result<Made> {
+    fn restore(self, restoration: &Restoration, workload: Workload, plugin: Option<Kept>) -> Result<Made> {
         let directories = restoration.open(self.source.client(), &workload)?;
         let (sandbox, mut descriptors) = self.request(&workload);
         let images = directories.request(&restoration.place.how, descriptors.len());
@@ -130,7 +132,7 @@ impl Making<'_> {
         let restored = self.source.client().restore(&request, &descriptors)?;
         let nameless = || Error::new(ErrorCode::NotSupported, "restore the container");
         let pid = restored.document.pid.ok_or_else(nameless)?;
-        let mut record = self.record(&workload, pid);
+        let mut record = self.record(&workload, pid, plugin);
         record.write(self.taken.directory.path())?;
         self.record_warnings(&mut record, &restored.document.warnings)?;
         made(restored, pid, workload.bundle)
@@ -211,7 +213,7 @@ impl Making<'_> {
         record.write(self.taken.directory.path())
     }
 
-    fn record(&self, workload: &Workload, pid: u32) -> Record {
+    fn record(&self, workload: &Workload, pid: u32, plugin: Option<Kept>) -> Record {
         let description = self.source.client().description();
         let facts = workload.facts.clone();
         Record {
@@ -221,6 +223,7 @@ impl Making<'_> {
             owner: Some(self.taken.owner),
             backend: description.id.clone(),
             backend_version: description.version.clone(),
+            plugin,
             oci_version: facts.oci_version,
             bundle: facts.bundle,
             rootfs: facts.rootfs,
@@ -281,10 +284,9 @@ pub(super) fn tear_down(
     client: &Client,
     directory: ContainerDirectory,
     root: &StateRoot,
-    registry: &Registry,
 ) -> Result<Vec<String>> {
     let farewell = client.delete(&request(&directory));
-    undo(directory, root, registry, Some(&client.description().id))?;
+    undo(directory, root, Some(client))?;
     farewell.map(|done| done.warnings)
 }
 

@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Beyond, CgroupPlacement, ContainerId, Error, ErrorCode, Process, Result};
+use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Error, ErrorCode, Process, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Held;
+use crate::plugins::{Kept, Registry, open_kept};
 
 /// The version of the record that this release writes. It reads this one and the one before.
 pub const RECORD_SCHEMA: u32 = 2;
@@ -42,6 +43,9 @@ pub struct Record {
     pub backend: String,
     /// Version of the backend.
     pub backend_version: String,
+    /// Where the backend's file came from, if it is not part of the program: a copy of it stays beside this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Kept>,
     /// The version of the runtime specification that its `config.json` names.
     #[serde(default)]
     pub oci_version: String,
@@ -98,6 +102,23 @@ impl Record {
         write().map_err(|error: std::io::Error| fail(&error))
     }
 
+    /// The backend that made the container: for one that was loaded, the copy that stayed with it.
+    ///
+    /// # Errors
+    /// `backend-not-found`; what loading says.
+    pub(super) fn client(&self, directory: &Path, registry: &Registry) -> Result<Client> {
+        let gone = || {
+            Error::new(ErrorCode::RecordUnreadable, "find the container's backend")
+                .on(&self.id)
+                .because(format!("the copy of the plugin `{}` that stayed with it is missing", self.backend))
+                .hint("`nucleus delete --force` removes the container all the same")
+        };
+        match self.plugin {
+            None => registry.backend(&self.backend).cloned(),
+            Some(_) => open_kept(directory)?.ok_or_else(gone),
+        }
+    }
+
     /// Reads the record of the container in `directory`; `None` where it was never written.
     ///
     /// # Errors
@@ -140,6 +161,7 @@ mod tests {
             owner: Some(Process { pid: 5, start_time: 6 }),
             backend: "example".into(),
             backend_version: "1".into(),
+            plugin: None,
             oci_version: "1.2.0".into(),
             bundle: "/b".into(),
             rootfs: "/b/rootfs".into(),

@@ -87,7 +87,7 @@ pub(super) fn run_from(
         taken.leave(root);
         return result;
     }
-    let teardown = tear_down(client, taken.directory, root, registry);
+    let teardown = tear_down(client, taken.directory, root);
     match (result, teardown) {
         (Ok(status), Ok(warnings)) => {
             for warning in &warnings {

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Inode, Process, Result, SCHEMA, UndoRequest};
+use nucleus_abi::{
+    Client, ContainerId, Effect, Error, ErrorCode, Inode, Process, Result, SCHEMA, UndoRequest,
+};
 use nucleus_sys::calls;
 
 use super::cgroup;
@@ -13,7 +15,6 @@ use super::mount_points::{self, MountPoint};
 use super::owners;
 use super::process;
 use super::state_root::StateRoot;
-use crate::plugins::Registry;
 
 /// Undoes every effect of the container's ledger and removes its directory.
 ///
@@ -21,12 +22,7 @@ use crate::plugins::Registry;
 ///
 /// # Errors
 /// `teardown`, with every failure in `also`.
-pub(super) fn undo(
-    directory: ContainerDirectory,
-    root: &StateRoot,
-    registry: &Registry,
-    backend: Option<&str>,
-) -> Result<()> {
+pub(super) fn undo(directory: ContainerDirectory, root: &StateRoot, backend: Option<&Client>) -> Result<()> {
     let effects = directory.effects()?;
     let past_boot = is_of_another_boot(&effects);
     let places: Vec<&Path> = effects.iter().filter_map(place).collect();
@@ -38,7 +34,7 @@ pub(super) fn undo(
         .iter()
         .rev()
         .filter(|_| !past_boot)
-        .filter_map(|effect| undo_one(effect, (&places, shared), &directory, registry, backend).err())
+        .filter_map(|effect| undo_one(effect, (&places, shared), &directory, backend).err())
         .collect();
     if failures.is_empty() {
         let id = directory.id().clone();
@@ -77,8 +73,7 @@ fn undo_one(
     effect: &Effect,
     (places, shared): (&[&Path], &[Inode]),
     directory: &ContainerDirectory,
-    registry: &Registry,
-    backend: Option<&str>,
+    backend: Option<&Client>,
 ) -> Result<()> {
     match effect {
         Effect::Process(process) => end(*process),
@@ -87,12 +82,12 @@ fn undo_one(
             MountPoint { directory, within: *within, name, made: *made }.remove(shared)
         }
         Effect::Plugin { document } => {
-            let name = backend.ok_or_else(|| {
+            let backend = backend.ok_or_else(|| {
                 Error::new(ErrorCode::Teardown, "undo an effect of the backend")
                     .on(directory.id())
-                    .because("the container's record does not say which backend made it")
+                    .because("the backend that made it is not known, or cannot be called")
             })?;
-            registry.backend(name)?.undo(&UndoRequest {
+            backend.undo(&UndoRequest {
                 schema: SCHEMA,
                 id: directory.id().clone(),
                 directory: directory.backend(),

@@ -2,6 +2,9 @@
 
 use nucleus_abi::{Client, Error, ErrorCode, Kind, Result, SCHEMA, linked_plugins};
 
+use super::lookup::Lookup;
+use crate::profile::Plugins;
+
 /// Every backend that this program can call.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -60,7 +63,35 @@ impl Registry {
     /// # Errors
     /// `backend-not-found`, naming those that there are.
     pub fn backend(&self, name: &str) -> Result<&Client> {
-        self.backends.iter().find(|client| client.description().id == name).ok_or_else(|| self.unknown(name))
+        self.linked_in(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The backend that a profile names: one that is linked in, or else one that is loaded from its file.
+    ///
+    /// # Errors
+    /// `backend-not-found`, `plugin-refused`, and the rest that loading says.
+    pub fn named(&self, name: &str, profile: &Plugins) -> Result<Client> {
+        if let Some(client) = self.linked_in(name) {
+            return Ok(client.clone());
+        }
+        let loaded = Lookup::new(Some(profile))?.load(Kind::Backend, name);
+        let client = loaded.map_err(|error| match error.code {
+            ErrorCode::BackendNotFound => self.nowhere(name, error),
+            _ => error,
+        })?;
+        check_schema(&client)?;
+        Ok(client)
+    }
+
+    /// Nobody has it: the reason names both places.
+    fn nowhere(&self, name: &str, no_file: Error) -> Error {
+        let unknown = self.unknown(name);
+        let causes = [unknown.cause.clone(), no_file.cause].into_iter().flatten().collect::<Vec<_>>();
+        unknown.because(causes.join("; "))
+    }
+
+    fn linked_in(&self, name: &str) -> Option<&Client> {
+        self.backends.iter().find(|client| client.description().id == name)
     }
 
     fn unknown(&self, name: &str) -> Error {

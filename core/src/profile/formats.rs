@@ -3,7 +3,8 @@
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceAccess, DeviceRef,
     Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath, IndexSet, PathPattern,
-    PublicKey, RlimitName, RlimitValue, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
+    PluginName, PublicKey, RlimitName, RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer,
+    UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -30,7 +31,7 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 23] = [
+static FORMATS: [Format; 25] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
@@ -47,9 +48,11 @@ static FORMATS: [Format; 23] = [
     Format::of::<HostPath>(),
     Format::of::<IndexSet>(),
     Format::of::<PathPattern>(),
+    Format::of::<PluginName>(),
     Format::of::<PublicKey>(),
     Format::of::<RlimitName>(),
     Format::of::<RlimitValue>(),
+    Format::of::<Sha256>(),
     Format::of::<SysctlName>(),
     Format::of::<SysctlValue>(),
     Format::of::<UpperLayer>(),

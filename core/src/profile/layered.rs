@@ -188,6 +188,9 @@ fn resolve_paths(profile: &mut Profile, origins: &Origins) {
             path.resolve_in(&directory_of(&origins.of(&format!("/secrets/{index}/source/file"))));
         }
     }
+    for (index, path) in profile.plugins.path.iter_mut().enumerate() {
+        path.resolve_in(&directory_of(&origins.of(&format!("/plugins/path/{index}"))));
+    }
     if let Some(context) = &mut profile.context {
         context.source.resolve_in(&directory_of(&origins.of("/context/source")));
     }

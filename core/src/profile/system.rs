@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::de::from_node;
 use super::diagnostic::{Diagnostic, Source};
 use super::load::{LoadError, invalid};
-use super::model::ApiVersion;
+use super::model::{ApiVersion, Plugins};
 use super::parse::{Document, Parsed, parse};
 use super::read::read;
 use super::{shape, suggest};
@@ -36,6 +36,9 @@ pub struct SystemConfig {
     /// What holds for engines.
     #[serde(default)]
     pub engines: Engines,
+    /// Where plugins lie that are not part of the program, and which of them are trusted, whatever the profile.
+    #[serde(default)]
+    pub plugins: Plugins,
 }
 
 /// How engines that cannot pass flags choose a profile.
@@ -82,7 +85,7 @@ impl SystemConfig {
         let Some(tree) = tree.filter(|_| mistakes.is_empty()) else {
             return Err(rejected(mistakes, text.source));
         };
-        from_node(&tree).map_err(|misfit| {
+        let mut config: Self = from_node(&tree).map_err(|misfit| {
             let schema =
                 SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Self>().to_value();
             let mut mistakes = shape::mistakes(&schema, &tree);
@@ -91,7 +94,10 @@ impl SystemConfig {
                 mistakes.push(Diagnostic::new(&origin, misfit.message, "here"));
             }
             rejected(mistakes, text.source)
-        })
+        })?;
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        config.plugins.path.iter_mut().for_each(|path| path.resolve_in(directory));
+        Ok(config)
     }
 
     /// The profile that the name of the program stands for: by the table, or by what follows `nucleus-`.

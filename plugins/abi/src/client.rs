@@ -1,14 +1,14 @@
 //! The caller's side of the protocol: typed verbs over a [`Surface`].
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
-use abi_stable::std_types::{RSlice, RStr};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::CapabilityReport;
 use crate::checkpoint::{CheckpointRequest, RestoreRequest};
-use crate::descriptors::{self, Reply};
+use crate::descriptors::Reply;
 use crate::documents::{
     CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest, Description, Done, ExecReply,
     ExecRequest, ExitStatus, FeaturesReply, FeaturesRequest, HookReply, HookRequest, ProcessesReply,
@@ -17,30 +17,44 @@ use crate::documents::{
 };
 use crate::stats::Stats;
 use crate::surface::{Outcome, Surface};
+use crate::transport::{PluginFile, Transport};
 use crate::{Error, ErrorCode, Result};
 
 /// A plugin as the core sees it, wherever its code comes from.
 #[derive(Debug, Clone)]
 pub struct Client {
-    surface: Surface,
+    transport: Arc<dyn Transport>,
     description: Description,
 }
 
 impl Client {
-    /// Asks the plugin who it is.
+    /// Asks a plugin in this process who it is.
     ///
     /// # Errors
     /// `protocol` when the answer cannot be read.
     pub fn new(surface: Surface) -> Result<Self> {
-        let document = (surface.describe)();
+        Self::over(Arc::new(surface))
+    }
+
+    /// Asks a plugin who it is, wherever it is.
+    ///
+    /// # Errors
+    /// `protocol` when the answer cannot be read; what the transport says.
+    pub fn over(transport: Arc<dyn Transport>) -> Result<Self> {
+        let document = transport.describe()?;
         let description = serde_json::from_slice(&document)
             .map_err(|error| Error::new(ErrorCode::Protocol, "read a plugin's description").because(error))?;
-        Ok(Self { surface, description })
+        Ok(Self { transport, description })
     }
 
     /// Who it is.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The file that it came from; `None` for a plugin that is part of the program.
+    pub fn file(&self) -> Option<PluginFile<'_>> {
+        self.transport.file()
     }
 
     /// [`crate::Backend::report`].
@@ -167,26 +181,24 @@ impl Client {
         fds: &[BorrowedFd<'_>],
     ) -> Result<Reply<T>> {
         let document = serde_json::to_vec(request).map_err(|error| self.unreadable(verb, &error))?;
-        let raw = descriptors::numbers(fds);
-        let answer = (self.surface.call)(
-            RStr::from_str(verb),
-            RSlice::from_slice(&document),
-            RSlice::from_slice(&raw),
-        );
-        // SAFETY: the protocol's rule: descriptors of an answer are open and belong to the caller.
-        let owned: Vec<OwnedFd> = unsafe { descriptors::own(&answer.descriptors) };
+        let answer = self.transport.call(verb, &document, fds).map_err(|error| self.named(error))?;
         match answer.outcome {
             Outcome::Done => serde_json::from_slice(&answer.document)
-                .map(|document| Reply { document, descriptors: owned })
+                .map(|document| Reply { document, descriptors: answer.descriptors })
                 .map_err(|error| self.unreadable(verb, &error)),
             Outcome::Failed => Err(serde_json::from_slice(&answer.document)
                 .unwrap_or_else(|error| self.unreadable(verb, &error))),
         }
     }
 
-    fn unreadable(&self, verb: &str, error: &serde_json::Error) -> Error {
+    /// A transport knows what went wrong, and not always with whom.
+    fn named(&self, error: Error) -> Error {
+        if error.subject.is_some() { error } else { error.on(format!("plugin `{}`", self.description.id)) }
+    }
+
+    fn unreadable(&self, verb: &str, cause: &dyn std::fmt::Display) -> Error {
         Error::new(ErrorCode::Protocol, format!("read the plugin's answer to `{verb}`"))
             .on(format!("plugin `{}`", self.description.id))
-            .because(error)
+            .because(cause)
     }
 }

@@ -66,6 +66,21 @@ pub(crate) unsafe fn borrow<'a>(raw: &[RawFd]) -> Result<Vec<BorrowedFd<'a>>> {
     Ok(raw.iter().map(|fd| unsafe { BorrowedFd::borrow_raw(*fd) }).collect())
 }
 
+/// The last of the standard descriptors.
+const STANDARD_ERROR: RawFd = 2;
+
+/// What a plugin returned, without what would be closed twice (a number that it names twice, or one that was only lent to it) and
+/// what can be no plugin's (a standard descriptor, a negative number).
+pub(crate) fn ours(returned: &[RawFd], lent: &[RawFd]) -> Vec<RawFd> {
+    let mut numbers: Vec<RawFd> = Vec::with_capacity(returned.len());
+    for number in returned {
+        if *number > STANDARD_ERROR && !numbers.contains(number) && !lent.contains(number) {
+            numbers.push(*number);
+        }
+    }
+    numbers
+}
+
 /// Takes over descriptors that a plugin returned.
 ///
 /// # Safety
@@ -78,4 +93,14 @@ pub(crate) unsafe fn own(raw: &[RawFd]) -> Vec<OwnedFd> {
 /// The numbers of descriptors that stay the caller's.
 pub(crate) fn numbers(descriptors: &[BorrowedFd<'_>]) -> Vec<RawFd> {
     descriptors.iter().map(AsRawFd::as_raw_fd).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_descriptor_is_owned_twice() {
+        assert_eq!(ours(&[7, 9, 7, 3, -1, 0], &[3, 4]), [7, 9]);
+    }
 }

@@ -16,9 +16,10 @@ use crate::{Error, ErrorCode, Result};
 
 type Encoded = (Vec<u8>, Vec<OwnedFd>);
 
-/// Answers `describe`.
-pub fn describe(description: &Description) -> RVec<u8> {
-    serde_json::to_vec(description).unwrap_or_default().into()
+/// Answers `describe`. A panic becomes an empty document: this call has no room for an error.
+pub fn describe(description: impl FnOnce() -> Description) -> RVec<u8> {
+    let document = catch_unwind(AssertUnwindSafe(|| serde_json::to_vec(&description()).unwrap_or_default()));
+    document.unwrap_or_default().into()
 }
 
 /// Answers one call for a backend. A panic becomes an error that names the plugin.

@@ -57,6 +57,10 @@ pub enum ErrorCode {
     SystemCall,
     /// Something that was made for a container could not be undone.
     Teardown,
+    /// The file of a plugin may not be loaded.
+    PluginRefused,
+    /// A plugin did in this process what no plugin may do.
+    PluginMisbehaved,
     /// A plugin panicked; its message is the cause.
     PluginPanicked,
     /// A message of the protocol cannot be read.
@@ -92,6 +96,8 @@ impl ErrorCode {
             Self::Interrupted => "interrupted",
             Self::SystemCall => "system-call",
             Self::Teardown => "teardown",
+            Self::PluginRefused => "plugin-refused",
+            Self::PluginMisbehaved => "plugin-misbehaved",
             Self::PluginPanicked => "plugin-panicked",
             Self::Protocol => "protocol",
             Self::Unknown => "unknown",

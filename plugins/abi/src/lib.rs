@@ -36,8 +36,12 @@ mod error;
 mod export;
 mod hook;
 mod id;
+#[cfg(feature = "host")]
+pub mod library;
+pub mod note;
 pub mod stats;
 pub mod surface;
+mod transport;
 
 #[doc(hidden)]
 pub use abi_stable;
@@ -56,5 +60,6 @@ pub use hook::Hook;
 pub use id::ContainerId;
 pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, MemoryUsage, PidsStats, Stats};
 pub use surface::{
-    Answer, Call, Describe, LinkedPlugin, PluginModule, PluginModuleRef, Surface, linked_plugins,
+    Answer, Call, Describe, LinkedPlugin, Outcome, PluginModule, PluginModuleRef, Surface, linked_plugins,
 };
+pub use transport::{LONGEST_ANSWER, PluginFile, RawAnswer, Transport, refuse_long};

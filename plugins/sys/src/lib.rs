@@ -17,6 +17,7 @@
 //! | say how a process is run | [`scheduling`], [`memory_policy`], [`rlimit`] |
 //! | leave nothing of nucleus inside | [`last_stage`] |
 //! | hold something secret for a moment | [`secrecy`] |
+//! | let code run that is not ours | [`mapping`], [`surroundings`] |
 
 pub mod bpf;
 pub mod calls;
@@ -29,6 +30,7 @@ pub mod keyring;
 pub mod landlock;
 pub mod last_stage;
 pub mod loopback;
+pub mod mapping;
 pub mod memory_policy;
 pub mod mount;
 pub mod namespace;
@@ -43,6 +45,7 @@ pub mod seccomp;
 pub mod secrecy;
 pub mod signal;
 pub mod socket;
+pub mod surroundings;
 mod syscall;
 pub mod terminal;
 #[cfg(test)]

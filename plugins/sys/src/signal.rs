@@ -130,6 +130,9 @@ impl SignalSet {
     /// Every signal. The kernel itself leaves SIGKILL and SIGSTOP out wherever they can't be.
     pub const ALL: Self = Self(u64::MAX);
 
+    /// The signals that glibc keeps for itself.
+    pub const OF_GLIBC: Self = Self(1 << 31 | 1 << 32);
+
     /// The set with `signal` added.
     #[must_use]
     pub const fn with(self, signal: Signal) -> Self {
@@ -179,6 +182,17 @@ pub fn set_mask(blocked: SignalSet) -> io::Result<SignalSet> {
         )
     })?;
     Ok(before)
+}
+
+/// The signals that the calling thread blocks.
+pub fn mask() -> io::Result<SignalSet> {
+    let mut blocked = SignalSet::EMPTY;
+    let none = std::ptr::null::<u64>();
+    // SAFETY: changes nothing; the pointer refers to 8 bytes, the kernel's sigset size on every 64-bit machine.
+    check(unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, none, &raw mut blocked.0, size_of::<u64>())
+    })?;
+    Ok(blocked)
 }
 
 /// The signals that the calling thread blocks and that wait for it, or for its process: `rt_sigpending(2)`.

@@ -22,6 +22,7 @@ mod mounts;
 mod namespaces;
 mod oci;
 mod overlays;
+mod plugins;
 mod privileges;
 mod programs;
 mod seccomp;

@@ -2,4 +2,4 @@
 
 #![expect(missing_docs, reason = "abi_stable generates a static that it does not document")]
 
-nucleus_abi::export_backend!(nucleus_native_namespace::NativeNamespace);
+nucleus_abi::export_backend!("native-namespace", nucleus_native_namespace::NativeNamespace);

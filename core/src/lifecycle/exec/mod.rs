@@ -234,7 +234,7 @@ impl<'a> Joining<'a> {
 
     fn ended(&self, made: &Made) -> Result<Executed> {
         let program = self.process.pointer("/args/0").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let status = made.wait(self.container.client, self.container.request())?;
+        let status = made.wait(&self.container.client, self.container.request())?;
         Ok(Executed::Ended { program, status })
     }
 }

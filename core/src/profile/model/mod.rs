@@ -15,6 +15,7 @@ pub(super) mod either;
 mod mounts;
 mod namespaces;
 mod network;
+mod plugins;
 mod resources;
 mod rootfs;
 mod secrets;
@@ -26,6 +27,7 @@ pub use devices::Device;
 pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
 pub use network::{EngineNetwork, Network, NetworkMode};
+pub use plugins::{PluginTrust, Plugins};
 pub use resources::{Io, IoWeight, Resources};
 pub use rootfs::{
     Attestation, AttestationNamed, DirectoryRootfs, HostRuntime, OverlayRootfs, RequiredAttestation, Rootfs,
@@ -83,6 +85,9 @@ pub struct Profile {
     pub resources: Resources,
     /// What the workload may ask of the kernel.
     pub security: Security,
+    /// Plugins that are not part of the program.
+    #[serde(default, skip_serializing_if = "Plugins::is_default")]
+    pub plugins: Plugins,
 }
 
 /// The version of the profile's language.

@@ -22,11 +22,22 @@ pub struct HostName(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendName(String);
 
+/// The name of a plugin: a backend's or a hook's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PluginName(String);
+
 /// The type of a file system as mount(8) knows it, or `bind`: a file or directory of the host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileSystemName(String);
 
 impl FileSystemName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PluginName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -132,15 +143,30 @@ impl FromStr for BackendName {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let first = text.bytes().next();
-        if text.len() <= 64 && first.is_some_and(|byte| byte.is_ascii_lowercase()) && text.bytes().all(inner)
-        {
+        if is_plugin_name(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(BadValue::new("a backend's name is made of small letters, digits and `-`"))
         }
     }
+}
+
+impl FromStr for PluginName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if is_plugin_name(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadValue::new("a plugin's name is made of small letters, digits and `-`"))
+        }
+    }
+}
+
+fn is_plugin_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let first = text.bytes().next();
+    text.len() <= 64 && first.is_some_and(|byte| byte.is_ascii_lowercase()) && text.bytes().all(inner)
 }
 
 impl fmt::Display for EnvName {
@@ -168,6 +194,12 @@ impl fmt::Display for HostName {
 }
 
 impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for PluginName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -205,6 +237,14 @@ impl Textual for BackendName {
     const ACCEPTS: Accepts = Accepts::Text;
 }
 textual!(BackendName, "BackendName");
+
+impl Textual for PluginName {
+    const FORMAT: &'static str = "plugin-name";
+    const EXPECTED: &'static str = "the name of a plugin";
+    const PATTERN: &'static str = "^[a-z][a-z0-9-]*$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(PluginName, "PluginName");
 
 impl Textual for FileSystemName {
     const FORMAT: &'static str = "file-system-name";

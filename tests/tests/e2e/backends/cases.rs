@@ -169,7 +169,8 @@ pub(super) fn context(subject: &Subject) {
 pub(super) fn rights(subject: &Subject) {
     let script = "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t' ' '";
     let yaml = "security: {landlock: off, capabilities: [CHOWN]}";
-    let profile = subject.host.profile(crate::DEV, &format!("{}\n{yaml}", subject.backend.yaml()));
+    let profile =
+        subject.host.profile(crate::DEV, &format!("{}\n{yaml}", subject.backend.yaml(&subject.host)));
     let output = subject.host.shell(profile, script).output().assert_success();
     assert_eq!(output.text(), "CapEff: 0000000000000001\nNoNewPrivs: 1\nSeccomp: 2");
 }
@@ -209,7 +210,7 @@ pub(super) fn user_namespace(subject: &Subject) {
 }
 
 pub(super) fn parameters(subject: &Subject) {
-    let base = format!("{}\nworkload: {{oomScoreAdj: 500}}", subject.backend.yaml());
+    let base = format!("{}\nworkload: {{oomScoreAdj: 500}}", subject.backend.yaml(&subject.host));
     let yaml = format!("{base}\nsecurity: {{landlock: off, sysctls: {{kernel.msgmax: '7000'}}}}");
     let profile = subject.host.profile(crate::DEV, &yaml);
     let script = "cat /proc/sys/kernel/msgmax /proc/self/oom_score_adj";
@@ -225,7 +226,7 @@ pub(super) fn other_networks(subject: &Subject) {
     let is_there = || fs::read_link(&path).is_ok_and(|found| found.display().to_string() != host);
     subject.host.wait_until("a network namespace", is_there);
     let wanted = fs::read_link(&path).unwrap().display().to_string();
-    let base = format!("{}\nsecurity: {{landlock: off}}", subject.backend.yaml());
+    let base = format!("{}\nsecurity: {{landlock: off}}", subject.backend.yaml(&subject.host));
     let profile =
         subject.host.profile(crate::BASE, &format!("{base}\nnamespaces: {{network: {{path: {path}}}}}"));
     let output = subject.host.shell(profile, script).output();
@@ -414,5 +415,5 @@ pub(super) fn killed_nucleus(subject: &Subject) {
     let left = subject.host.root().join(&id);
     assert!(Path::new(&left).exists(), "there is something to collect");
     subject.host.nucleus("gc").output().assert_success();
-    assert!(subject.backend == Backend::Native || !left.exists());
+    assert!(matches!(subject.backend, Backend::Native | Backend::Loaded) || !left.exists());
 }

@@ -9,6 +9,7 @@ mod table;
 
 use std::path::PathBuf;
 
+use nucleus_tests::plugins::Plugins;
 use nucleus_tests::{Host, Nucleus};
 
 use crate::DEV;
@@ -17,6 +18,8 @@ use crate::DEV;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
     Native,
+    /// The native backend, loaded from its file under another name.
+    Loaded,
     Crun,
     Runc,
     /// The runtime that `NUCLEUS_TEST_OCI_RUNTIME` names.
@@ -25,9 +28,10 @@ enum Backend {
 
 impl Backend {
     /// What the profile says of it.
-    fn yaml(self) -> String {
+    fn yaml(self, host: &Host) -> String {
         match self {
             Self::Native => "backend: native-namespace".to_owned(),
+            Self::Loaded => Plugins::with(host, "again").yaml("again"),
             Self::Crun => by_runtime("/usr/bin/crun"),
             Self::Runc => by_runtime("/usr/sbin/runc"),
             Self::Named => by_runtime(&named().expect("asked for before")),
@@ -57,7 +61,7 @@ impl Subject {
 
     /// The profile of the table, with more lines. Landlock is beyond every OCI runtime.
     fn profile(&self, more: &str) -> PathBuf {
-        let base = format!("{}\nsecurity: {{landlock: off}}\n{more}", self.backend.yaml());
+        let base = format!("{}\nsecurity: {{landlock: off}}\n{more}", self.backend.yaml(&self.host));
         self.host.profile(DEV, &base)
     }
 

@@ -70,6 +70,11 @@ fn native_namespace() {
 }
 
 #[test]
+fn native_namespace_from_its_file() {
+    run(Backend::Loaded);
+}
+
+#[test]
 fn oci_runtime_with_crun() {
     run(Backend::Crun);
 }
