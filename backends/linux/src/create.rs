@@ -47,7 +47,7 @@ pub(crate) fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> R
     }
     let mut reply = heard.reply(request)?;
     if let Some(ahead) = ahead {
-        ahead.remove()?;
+        ahead.leave()?;
         reply.document.started = true;
     }
     Ok(reply)

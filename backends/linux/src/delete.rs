@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::path::Path;
+
 use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result, Status};
 use nucleus_sys::signal::Signal;
 
@@ -26,7 +28,7 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
     let failures: Vec<Error> = [
         ended,
         unit.map_or(Ok(()), cgroups::stop_scope),
-        remove_if_there(&start::path(&request.directory)).or_fail("remove the start gate", &request.id),
+        remove_gate(&request.directory).or_fail("remove the start gate", &request.id),
         forget_the_start(record.as_ref(), request),
         Record::remove(&request.directory).or_fail("remove the backend's record", &request.id),
     ]
@@ -37,6 +39,10 @@ pub(crate) fn delete(request: &ContainerRequest) -> Result<Done> {
         return Ok(Done { warnings: unheard.iter().map(ToString::to_string).collect() });
     }
     Err(Error::new(ErrorCode::Teardown, "remove the container").on(&request.id).and(failures).and(unheard))
+}
+
+fn remove_gate(directory: &Path) -> std::io::Result<()> {
+    remove_if_there(&start::passed(directory)).and_then(|()| remove_if_there(&start::path(directory)))
 }
 
 /// Only a container with hooks has this; of one whose record is lost nobody knows.

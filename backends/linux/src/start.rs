@@ -1,6 +1,7 @@
 //! The start gate: a FIFO in the container's directory at which the last stage waits for one byte.
 //!
-//! It is there as long as the workload has not been started: that is how `state` tells created from running.
+//! The last stage has it open until the workload is executed, and it changes its name with the start: that is how others tell
+//! what waits from what runs.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -10,6 +11,7 @@ use nucleus_abi::{ContainerRequest, Done, Error, ErrorCode, Result, Status};
 use nucleus_sys::pidfd::PidFd;
 use nucleus_sys::signal::Signal;
 use nucleus_sys::{Mode, OFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::config::Point;
@@ -21,6 +23,34 @@ use crate::record::Record;
 
 pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("start")
+}
+
+/// Its name when it has been opened.
+pub(crate) fn passed(directory: &Path) -> PathBuf {
+    directory.join("started-gate")
+}
+
+/// Whether the last stage still waits for its start.
+pub(crate) fn is_awaited(directory: &Path) -> Result<bool> {
+    reader(&path(directory)).map(|gate| gate.is_some())
+}
+
+/// Waits until the last stage of a container that has been started has executed the workload. `false` when that takes longer.
+pub(crate) fn until_executed(directory: &Path, patience: Timespec) -> Result<bool> {
+    let Some(gate) = reader(&passed(directory))? else { return Ok(true) };
+    // POLLERR: no reader is left (poll(2)).
+    let over = || poll(&mut [PollFd::new(&gate, PollFlags::empty())], Some(&patience));
+    let over = rustix::io::retry_on_intr(over).or_fail("wait for the workload", directory.display())?;
+    Ok(over > 0)
+}
+
+/// The gate, if somebody has it open for reading: the last stage.
+fn reader(path: &Path) -> Result<Option<OwnedFd>> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::NXIO | Errno::NOENT) => Ok(None),
+        opened => opened.or_fail("look at the start gate", path.display()).map(Some),
+    }
 }
 
 /// Makes the FIFO and opens it for both directions: so the last stage never sees an end, and needs no path to it.
@@ -45,7 +75,7 @@ pub(crate) fn open_ahead(directory: &Path) -> Result<Option<OpenAhead>> {
         result => {
             let gate = result.or_fail("open the start gate", path.display())?;
             rustix::io::write(&gate, b"s").or_fail("open the start gate", path.display())?;
-            Ok(Some(OpenAhead { path }))
+            Ok(Some(OpenAhead { directory: directory.to_owned() }))
         }
     }
 }
@@ -53,20 +83,24 @@ pub(crate) fn open_ahead(directory: &Path) -> Result<Option<OpenAhead>> {
 /// A start gate that was opened before anybody stood at it.
 #[derive(Debug)]
 pub(crate) struct OpenAhead {
-    path: PathBuf,
+    directory: PathBuf,
 }
 
 impl OpenAhead {
-    /// The FIFO goes: the last stage has passed, or is about to. Who calls `start` meanwhile may have removed it.
-    pub(crate) fn remove(self) -> Result<()> {
-        match fs::remove_file(&self.path) {
+    /// The last stage has passed, or is about to. Who calls `start` meanwhile may have said so.
+    pub(crate) fn leave(self) -> Result<()> {
+        match leave(&self.directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            result => result.or_fail("remove the start gate", self.path.display()),
+            result => result.or_fail("leave the start gate", self.directory.display()),
         }
     }
 }
 
-/// `start`: one byte, and the FIFO goes.
+fn leave(directory: &Path) -> std::io::Result<()> {
+    fs::rename(path(directory), passed(directory))
+}
+
+/// `start`: one byte, and the gate counts as passed; where hooks come before the workload, when they are over.
 pub(crate) fn start(request: &ContainerRequest) -> Result<Done> {
     let path = path(&request.directory);
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -74,9 +108,10 @@ pub(crate) fn start(request: &ContainerRequest) -> Result<Done> {
         rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| not_waiting(request, &errno.into()))?;
     let listener = Listener::open(&request.directory)?;
     rustix::io::write(&gate, b"s").or_fail("start the workload", &request.id)?;
-    fs::remove_file(&path).or_fail("remove the start gate", path.display())?;
-    listener.map_or(Ok(()), |listener| follow(request, listener))?;
-    Ok(Done::default())
+    drop(gate);
+    let followed = listener.map_or(Ok(()), |listener| follow(request, listener));
+    let left = leave(&request.directory).or_fail("leave the start gate", path.display());
+    followed.and(left).map(|()| Done::default())
 }
 
 /// A startContainer or poststart hook that fails stops the container (runtime.md, "Lifecycle", steps 7 and 9).

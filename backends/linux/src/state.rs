@@ -25,7 +25,7 @@ pub(crate) fn state(request: &ContainerRequest) -> Result<StateReply> {
 fn of_living(request: &ContainerRequest, groups: &[PathBuf]) -> Result<Status> {
     Ok(match cgroups::is_frozen(groups)? {
         true => Status::Paused,
-        false if start::path(&request.directory).exists() => Status::Created,
+        false if start::is_awaited(&request.directory)? => Status::Created,
         false => Status::Running,
     })
 }

@@ -1,6 +1,7 @@
 //! Undoing what the ledger holds: newest first, going on after an error, reporting all of them.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{
@@ -30,6 +31,9 @@ pub(super) fn undo(directory: ContainerDirectory, root: &StateRoot, backend: Opt
     // Held until all of them are removed, so that nobody begins to need one meanwhile.
     let others = has_mount_points.then(|| mount_points::of_others(root, directory.id())).transpose()?;
     let shared = others.as_ref().map_or(&[][..], |(made, _)| made);
+    if !past_boot {
+        kill_all(&effects);
+    }
     let mut failures: Vec<Error> = effects
         .iter()
         .rev()
@@ -101,6 +105,19 @@ fn undo_one(
     }
 }
 
+/// Several that are there at once may wait for one another: the first of a pid namespace ends after all others of it have been
+/// reaped, those too that somebody outside traces, as criu does while it restores them.
+fn kill_all(effects: &[Effect]) {
+    let processes = effects.iter().filter_map(|effect| match effect {
+        Effect::Process(process) => Some(*process),
+        _ => None,
+    });
+    if processes.clone().count() > 1 {
+        // What goes wrong is told when each is waited for.
+        processes.for_each(|process| drop(kill(process)));
+    }
+}
+
 /// Ends a process, if it is still the one that was meant, and waits until it has ended.
 fn end(process: Process) -> Result<()> {
     let fail = |error: io::Error| {
@@ -108,25 +125,32 @@ fn end(process: Process) -> Result<()> {
         calls::behind(&error)
             .map_or_else(|| failed.clone().because(error), |call| failed.clone().because(call))
     };
+    match kill(process).map_err(fail)? {
+        Some(pidfd) => cgroup::until_ended(&pidfd).map_err(fail),
+        None => Ok(()),
+    }
+}
+
+/// Kills a process; `None` where it is no longer there.
+fn kill(process: Process) -> io::Result<Option<OwnedFd>> {
     // The descriptor is opened first and the identity compared afterwards: from then on it cannot mean another process.
     let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else {
-        return Ok(());
+        return Ok(None);
     };
     let pidfd = match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
         // ESRCH, or EINVAL on older kernels (6.1): the id belongs to no process, only to a thread or to a group that outlives
         // its leader.
-        Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(()),
-        Err(errno) => return Err(fail(errno.into())),
+        Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
     };
     if !process::is_alive(process) {
-        return Ok(());
+        return Ok(None);
     }
     match rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-        Err(errno) => return Err(fail(errno.into())),
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(Some(pidfd)),
+        Err(errno) => Err(errno.into()),
     }
-    cgroup::until_ended(&pidfd).map_err(fail)
 }
 
 /// Children before parents, and every hierarchy, whatever happens in one of them.

@@ -91,7 +91,9 @@ unsafe extern "C" fn stage(stack: *const usize) -> ! {
 }
 
 fn run(control: &Control, mut program: Program) -> ! {
-    for descriptor in [control.errors, control.report, control.state].into_iter().flatten() {
+    // The gate too: that it is open says that the workload is not there yet.
+    let ours = [control.gate, control.errors, control.report, control.state];
+    for descriptor in ours.into_iter().flatten() {
         call(number::FCNTL, [descriptor, F_SETFD, FD_CLOEXEC, 0]);
     }
     if let Some(gate) = control.gate {
@@ -121,7 +123,6 @@ fn wait_at(gate: usize) {
             _ => exit(FAILED),
         }
     }
-    call(number::CLOSE, [gate, 0, 0, 0]);
 }
 
 fn execute(control: &Control, program: Program) -> ! {
@@ -154,7 +155,8 @@ fn init(control: &Control, program: Program) -> ! {
             execute(control, program)
         }
         child if child > 0 => {
-            for descriptor in [control.errors, control.report, control.state].into_iter().flatten() {
+            let ours = [control.gate, control.errors, control.report, control.state];
+            for descriptor in ours.into_iter().flatten() {
                 call(number::CLOSE, [descriptor, 0, 0, 0]);
             }
             serve(child as usize)

@@ -17,6 +17,8 @@ use nucleus_sys::process::{self, Stdio};
 use nucleus_sys::signal::{SignalSet, reset_dispositions, set_mask};
 use nucleus_sys::socket::{Received, Socket};
 use nucleus_sys::{Mode, OFlags, Pid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, kill_process_group};
 
 use super::protobuf::{Fields, Message};
 use crate::fault::{OrFail, explain};
@@ -61,42 +63,19 @@ pub(super) struct Notice {
 }
 
 impl Criu {
-    /// Finds it, and asks for its version.
+    /// Finds it.
     ///
     /// # Errors
-    /// `host-unfit` where there is none, or only one that is too old or not trusted.
+    /// `host-unfit` where there is none, or only one that is not trusted.
     pub(super) fn find(named: Option<&Path>) -> Result<Self> {
         let criu = Self { program: locate(named)? };
         check(&criu.program)?;
-        criu.check_version()?;
         Ok(criu)
     }
 
     /// Whether there is one where it is looked for.
     pub(super) fn is_there() -> bool {
         locate(None).and_then(|program| check(&program)).is_ok()
-    }
-
-    fn check_version(&self) -> Result<()> {
-        let step = "ask criu for its version";
-        let worker = self.start(step, Clone3::default(), &[], &[], |_| Ok(()), |_| Ok(()))?.ready(step)?;
-        let reply = worker.converse(step, Verb::Version, None, |_| Ok(()))?;
-        let read = || -> std::io::Result<_> {
-            let fields = Fields::read(&reply)?;
-            let version = fields.message(10)?;
-            let number = |field| version.as_ref().and_then(|version| version.get(field)?.number());
-            Ok((number(1).unwrap_or(0), number(2).unwrap_or(0)))
-        };
-        let found = read().or_fail(step, self.program.display())?;
-        worker.end(step)?;
-        if found < OLDEST {
-            let ((major, minor), (oldest, and)) = (found, OLDEST);
-            return Err(Error::new(ErrorCode::HostUnfit, "use criu")
-                .on(self.program.display())
-                .because(format!("it is criu {major}.{minor}, and {oldest}.{and} is the oldest that will do"))
-                .hint("install a later one, or name it with `--criu PATH`"));
-        }
-        Ok(())
     }
 
     /// Starts a worker. It holds `directories` and `descriptors` as its 4, 5 and so on; `prepare` is called in it before the
@@ -132,7 +111,7 @@ impl Criu {
         let child = Unfinished::new(child.or_fail(step, "clone3")?);
         let (outer, inner) = gates.both();
         drop(inner);
-        Ok(Worker { gate: outer, child })
+        Ok(Worker { program: self.program.clone(), gate: outer, child })
     }
 
     /// Returns only errors.
@@ -159,6 +138,8 @@ impl Criu {
             for place in [Stdio::Input, Stdio::Output, Stdio::Error] {
                 process::replace_stdio(&null, place)?;
             }
+            // With its helpers, which are ended with it.
+            rustix::process::setpgid(None, None)?;
             rustix::process::chdir("/")?;
             process::set_umask(Mode::from(0o077));
             reset_dispositions()?;
@@ -242,6 +223,7 @@ fn distrusted(path: &Path, cause: &'static str, hint: &'static str) -> Error {
 
 /// A criu that is being started. Dropped before it has ended, it is killed.
 pub(super) struct Worker {
+    program: PathBuf,
     /// Closed by the exec.
     gate: Socket,
     child: Unfinished,
@@ -249,6 +231,7 @@ pub(super) struct Worker {
 
 /// One that waits for its request.
 pub(super) struct Ready {
+    program: PathBuf,
     socket: Socket,
     child: Unfinished,
 }
@@ -263,7 +246,10 @@ impl Worker {
         &self.gate
     }
 
-    /// Waits until the program is executed.
+    /// Waits until the program is executed, and asks for its version.
+    ///
+    /// # Errors
+    /// What kept it from being executed; `host-unfit` for one that is too old.
     pub(super) fn ready(self, step: &'static str) -> Result<Ready> {
         let mut socket = None;
         while let Some((message, descriptors)) = gate::receive(self.gate.as_fd())? {
@@ -274,11 +260,31 @@ impl Worker {
             }
         }
         let socket = socket.ok_or_else(|| ended(step))?;
-        Ok(Ready { socket: Socket::from(socket), child: self.child })
+        let ready = Ready { program: self.program, socket: Socket::from(socket), child: self.child };
+        ready.check_version()?;
+        Ok(ready)
     }
 }
 
 impl Ready {
+    /// criu takes another request after this one, where it is asked to (`keep_open`).
+    fn check_version(&self) -> Result<()> {
+        const KEEP_OPEN: u32 = 4;
+        let step = "ask criu for its version";
+        let request = Message::default().number(1, Verb::Version as u8).number(KEEP_OPEN, 1_u64);
+        self.socket.send(request.as_bytes(), &[]).map_err(|_| ended(step))?;
+        let (reply, _) = self.receive().ok_or_else(|| ended(step))?;
+        let found = version(&reply).or_fail(step, self.program.display())?;
+        if found >= OLDEST {
+            return Ok(());
+        }
+        let ((major, minor), (oldest, and)) = (found, OLDEST);
+        Err(Error::new(ErrorCode::HostUnfit, "use criu")
+            .on(self.program.display())
+            .because(format!("it is criu {major}.{minor}, and {oldest}.{and} is the oldest that will do"))
+            .hint("install a later one, or name it with `--criu PATH`"))
+    }
+
     pub(super) fn pid(&self) -> Pid {
         self.child.get().pid
     }
@@ -292,17 +298,15 @@ impl Ready {
         &self,
         step: &'static str,
         verb: Verb,
-        options: Option<&Message>,
+        options: &Message,
         mut hear: impl FnMut(Notice) -> Result<()>,
     ) -> Result<Vec<u8>> {
-        let request = Message::default().number(1, verb as u8);
-        let request = options.map_or(request.clone(), |options| request.message(2, options));
+        let request = Message::default().number(1, verb as u8).message(2, options);
         self.socket.send(request.as_bytes(), &[]).map_err(|_| ended(step))?;
         let mut refused = None;
         loop {
-            let (bytes, descriptors) = match self.socket.recv() {
-                Ok(Received::Message(bytes, descriptors)) => (bytes, descriptors),
-                Ok(Received::Closed) | Err(_) => return Err(refused.unwrap_or_else(|| ended(step))),
+            let Some((bytes, descriptors)) = self.receive() else {
+                return Err(refused.unwrap_or_else(|| ended(step)));
             };
             let reply = Reply::read(&bytes).or_fail(step, "criu's answer")?;
             if reply.verb != Some(Verb::Notify as u8) {
@@ -328,12 +332,40 @@ impl Ready {
         }
     }
 
+    /// What it says next; `None` when it has ended. Helpers of one that was killed may wait for it for ever, with its socket.
+    fn receive(&self) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
+        let wait = |limit: Option<&Timespec>| {
+            let mut watched = [
+                PollFd::new(&self.socket, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.child.get().pidfd.as_fd(), PollFlags::IN),
+            ];
+            let speaks = rustix::io::retry_on_intr(|| poll(&mut watched, limit));
+            speaks.is_ok() && !watched[0].revents().is_empty()
+        };
+        // Its last word may have come between the looks at the one and at the other.
+        let speaks = wait(None) || wait(Some(&Timespec::default()));
+        if let Some(Ok(Received::Message(bytes, descriptors))) = speaks.then(|| self.socket.recv()) {
+            return Some((bytes, descriptors));
+        }
+        // It has not been waited for, so its group is still its own.
+        let _ = kill_process_group(self.child.get().pid, Signal::KILL);
+        None
+    }
+
     /// Waits for its end, after a request that worked.
     pub(super) fn end(self, step: &'static str) -> Result<()> {
         drop(self.socket);
         let child = self.child.finish();
         child.pidfd.wait().map(drop).or_fail(step, "criu")
     }
+}
+
+/// Major and minor number of a reply to [`Verb::Version`].
+fn version(reply: &[u8]) -> std::io::Result<(u64, u64)> {
+    let fields = Fields::read(reply)?;
+    let version = fields.message(10)?;
+    let number = |field| version.as_ref().and_then(|version| version.get(field)?.number());
+    Ok((number(1).unwrap_or(0), number(2).unwrap_or(0)))
 }
 
 fn ended(step: &'static str) -> Error {

@@ -10,6 +10,7 @@
 
 mod criu;
 mod files;
+mod labels;
 mod manifest;
 mod mounts;
 mod protobuf;
@@ -26,12 +27,13 @@ use nucleus_sys::in_root::Root;
 use nucleus_sys::namespace::{Namespace, NamespaceSet};
 use nucleus_sys::procfs::{ProcBase, ProcFs};
 use nucleus_sys::{OFlags, Pid};
+use rustix::event::Timespec;
 
 use crate::cgroups::Freezer;
 use crate::config::Configuration;
 use crate::fault::{OrFail, unsupported};
 use crate::record::Record;
-use crate::{cgroups, members, running};
+use crate::{cgroups, members, running, start};
 
 use criu::{Criu, Verb};
 use manifest::Manifest;
@@ -51,6 +53,12 @@ pub(crate) fn checkpoint(request: &CheckpointRequest, descriptors: Descriptors<'
     let record = running::record(&request.directory, &request.id, STEP)?;
     let configuration = Configuration::parse(request.config.get(), &request.beyond)?;
     can_be_held(&configuration)?;
+    // What it holds until then is ours, and criu would write it too.
+    if !start::until_executed(&request.directory, Timespec { tv_sec: 5, tv_nsec: 0 })? {
+        return Err(Error::new(ErrorCode::WrongState, STEP)
+            .on(&request.id)
+            .because("its program has been started, and is not executed yet"));
+    }
     let criu = Criu::find(request.images.program.as_deref())?;
     let directories = Directories::of(&request.images, descriptors)?;
     let first = Pid::from_raw(record.process.pid.cast_signed())
@@ -94,7 +102,7 @@ fn write(
     let options = options(request, record, configuration, &manifest, first, directories)?;
     let worker =
         criu.start(STEP, Clone3::default(), &directories.all(), &[], |_| Ok(()), |_| Ok(()))?.ready(STEP)?;
-    let reply = worker.converse(STEP, verb, Some(&options), |_| Ok(()));
+    let reply = worker.converse(STEP, verb, &options, |_| Ok(()));
     let subject = match &request.page_server {
         Some(server) => format!("{} to the page server {}:{}", request.id, server.address, server.port),
         None => request.id.to_string(),

@@ -17,7 +17,7 @@ use super::files::Giver;
 use super::manifest::Manifest;
 use super::protobuf::Message;
 use super::stage::{self, Stage};
-use super::{DIRECTORY, Directories, NETWORK, can_be_held, common};
+use super::{DIRECTORY, Directories, NETWORK, can_be_held, common, labels};
 use crate::cgroups::{self, Group, KillBy, Scope, Version};
 use crate::config::{Configuration, Point};
 use crate::fault::OrFail;
@@ -36,6 +36,7 @@ pub(crate) fn restore(request: &RestoreRequest, descriptors: Descriptors<'_>) ->
     let wanted = &request.sandbox;
     let configuration = Configuration::parse(wanted.config.get(), &wanted.beyond)?;
     can_be_held(&configuration)?;
+    labels::check(request)?;
     let criu = Criu::find(request.images.program.as_deref())?;
     let directories = Directories::of(&request.images, descriptors)?;
     let manifest = Manifest::read(directories.images)?;
@@ -71,12 +72,15 @@ pub(crate) fn restore(request: &RestoreRequest, descriptors: Descriptors<'_>) ->
         |gate| stage.build(sources, gate),
         |program| stage::own_tmp(&[program, &directory]),
     )?;
+    // If we are killed and it does not end of itself, whoever removes the container ends it: it traces the processes.
+    let process = identity::of(worker.pid()).or_fail(STEP, worker.pid().as_raw_nonzero())?;
+    ledger.record(&Effect::Process(process)).or_fail("write the ledger", &wanted.id)?;
     equip(&worker, &configuration, &groups, wanted, &mut ledger)?;
     let worker = worker.ready(STEP)?;
     let options = options(request, &configuration, &manifest, &given, &directory, &directories, &worker)?;
     let mut made = Made { ledger, callbacks: callbacks.as_ref(), process: None, console: None };
     let reply = worker
-        .converse(STEP, Verb::Restore, Some(&options), |notice| made.hear(notice))
+        .converse(STEP, Verb::Restore, &options, |notice| made.hear(notice))
         .map_err(|error| criu::quote(error.on(&wanted.id), directories.logs(), LOG))?;
     worker.end(STEP)?;
     let (pidfd, process) = made.first(&reply)?;

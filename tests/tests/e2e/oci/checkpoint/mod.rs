@@ -4,6 +4,7 @@ mod confinement;
 mod crash;
 mod refusals;
 mod round_trip;
+mod switches;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -156,6 +156,17 @@ fn a_file_of_the_hosts_is_given_again_and_nothing_else_in_its_place() {
 
 #[test]
 fn a_terminal_is_made_anew_and_handed_over() {
+    terminal_comes_back(&[]);
+}
+
+/// The option allows a session of the host; one of the container's own comes back as without it.
+#[test]
+fn a_shell_job_has_its_terminal_again() {
+    terminal_comes_back(&["--shell-job"]);
+}
+
+#[track_caller]
+fn terminal_comes_back(switches: &[&str]) {
     let Some(here) = Checkpoints::enter() else { return };
     let script = "echo ready; while read line; do test -t 0 && echo got $line on $(tty); done";
     let bundle = Bundle::shell(&here.host, "terminal", script).set("/process/terminal", true).write();
@@ -165,11 +176,11 @@ fn a_terminal_is_made_anew_and_handed_over() {
     let mut terminal = Lines::of(socket.receive().1.into());
     container.start();
     terminal.until("ready");
-    here.checkpoint(&container).output().assert_success();
+    here.checkpoint(&container).args(switches).output().assert_success();
     drop(terminal);
     let container = Container::fresh(&here.host);
     let restore = here.restore(&bundle, &container.id).arg("--console-socket").arg(socket.path());
-    restore.output().assert_success();
+    restore.args(switches).output().assert_success();
     let mut terminal = Lines::of(socket.receive().1.into());
     terminal.file.write_all(b"hello\n").unwrap();
     terminal.until("got hello on /dev/pts/0");
