@@ -11,6 +11,7 @@ mod table;
 mod verbs;
 
 // The built-in backends: linked in, and reached only through the registry.
+use nucleus_gvisor_runsc as _;
 use nucleus_native_namespace as _;
 use nucleus_oci_runtime as _;
 

@@ -146,10 +146,10 @@ fn firewall_rules() -> Option<String> {
     Some(format!("firewall {}", String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Everything that `--root` still holds. The directory itself may stay.
+/// Everything that `--root` still holds. The directory itself may stay, and what backends know of this host.
 fn state(root: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
+    entries.map(|entry| entry.path()).filter(|path| !path.ends_with(".memory")).collect()
 }
 
 /// All living descendants of this process. The dead among its own children are reaped on the way, unless the test

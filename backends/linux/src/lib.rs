@@ -64,6 +64,11 @@ pub fn report(request: &ReportRequest) -> CapabilityReport {
     probe::report(&request.asked)
 }
 
+/// Whether this process may do what a backend does: `Some` is why not.
+pub fn missing_privileges() -> Option<String> {
+    probe::privileges().err()
+}
+
 /// [`nucleus_abi::Backend::sandbox`].
 pub fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Reply<SandboxReply>> {
     sandbox::sandbox(request, descriptors)

@@ -125,7 +125,7 @@ impl Host {
 }
 
 /// `CAP_SYS_ADMIN` stands for the set that root has; what else is missing is named by the call that misses it.
-fn privileges() -> Result<(), String> {
+pub(crate) fn privileges() -> Result<(), String> {
     let sets = rustix::thread::capabilities(None).map_err(|error| explain(&error.into()))?;
     if sets.effective.contains(rustix::thread::CapabilitySet::SYS_ADMIN) {
         return Ok(());

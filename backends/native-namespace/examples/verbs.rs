@@ -53,6 +53,7 @@ fn once(client: &Client, bundle: &Path, config: &str, run: usize) -> Result<[u12
             manager: CgroupManager::Cgroupfs,
         }),
         beyond: Beyond::default(),
+        memory: None,
         ledger: 0,
         rootfs: None,
         mount_sources: std::collections::BTreeMap::default(),

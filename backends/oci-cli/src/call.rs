@@ -261,7 +261,7 @@ fn spawn(command: &Command, handles: &Handles<'_>, view: View<'_>) -> Result<Chi
 }
 
 /// As a shell says it.
-const NOT_EXECUTED: i32 = 126;
+pub(crate) const NOT_EXECUTED: i32 = 126;
 
 /// Takes mounts out of this process's own mount namespace, which must be private.
 pub(crate) fn hide(mounts: &[PathBuf]) -> io::Result<()> {
@@ -361,7 +361,7 @@ pub(crate) fn failed(runtime: &Runtime, verb: &str, code: ErrorCode) -> Error {
 }
 
 /// A file in memory, out of the way of `extra` descriptors.
-fn memory_file(name: &str, extra: usize) -> Result<File> {
+pub(crate) fn memory_file(name: &str, extra: usize) -> Result<File> {
     let make = || -> io::Result<File> {
         let file = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
         Ok(process::out_of_the_way(file.as_fd(), extra)?.into())
@@ -384,6 +384,6 @@ fn all_of(mut file: File) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn text_of(file: File) -> Result<String> {
+pub(crate) fn text_of(file: File) -> Result<String> {
     Ok(String::from_utf8_lossy(&all_of(file)?).into_owned())
 }

@@ -13,7 +13,7 @@ use crate::call::{Ended, Outcome, failed, within};
 use crate::console::{Console, OF_CREATE};
 use crate::place::Place;
 use crate::record::Record;
-use crate::runtime::Fault;
+use crate::runtime::{ExitSource, Fault};
 use crate::{gate, log, loopback, reason, start};
 
 /// [`nucleus_abi::Backend::create`].
@@ -28,6 +28,10 @@ pub fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<R
     // Opened before it goes on: it cannot be mistaken while it waits.
     let stager = identity::open(record.stager).or_fail("find the staging process", &request.id)?;
     let console = record.terminal.then(|| Console::listen(&place, OF_CREATE)).transpose()?;
+    let log = match record.runtime.exits {
+        ExitSource::Process => None,
+        ExitSource::Monitor => Some(gate::take_left(gate)?),
+    };
     gate::go(gate)?;
     gate::listen(gate)?;
     let outcome = outcome(&record, stager, &place)?;
@@ -45,15 +49,19 @@ pub fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<R
     if started {
         start::let_go(&record, &place, &request.id)?;
     }
+    let logs = usize::from(log.is_some());
     let document = CreateReply {
         pid: Some(process.pid),
         wait: 0,
-        failure: None,
-        console: console.as_ref().map(|_| 1),
+        failure: log.as_ref().map(|_| 1),
+        console: console.as_ref().map(|_| 1 + logs),
         warnings: Vec::new(),
         started,
     };
-    Ok(Reply { document, descriptors: [OwnedFd::from(first)].into_iter().chain(console).collect() })
+    Ok(Reply {
+        document,
+        descriptors: [OwnedFd::from(first)].into_iter().chain(log).chain(console).collect(),
+    })
 }
 
 fn no_record(request: &CreateRequest) -> Error {

@@ -72,9 +72,10 @@ fn call_delete(record: &Record, place: &Place, id: &ContainerId) -> Result<()> {
     }
 }
 
-/// Every runtime keeps a directory of the container's name below its root.
+/// Every runtime keeps something of the container's name below its root: a directory, or runsc's `ID_sandbox:ID.state`.
 fn knows(place: &Place, id: &ContainerId) -> bool {
-    place.state().join(id.as_str()).exists()
+    let of_sandbox = format!("{id}_sandbox:{id}.state");
+    [id.as_str(), &of_sandbox].into_iter().any(|name| place.state().join(name).exists())
 }
 
 fn end_stager(stager: Process, id: &ContainerId) -> Result<()> {

@@ -1,9 +1,10 @@
 //! `exec`: another process in the container.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nucleus_abi::{Descriptors, Error, ErrorCode, ExecReply, ExecRequest, Reply, Result, Status, WhenPaused};
@@ -15,9 +16,10 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::call::{Call, Streams, failed, null};
 use crate::console::{self, Console};
+use crate::monitor;
 use crate::place::Place;
 use crate::record::Record;
-use crate::runtime::Fault;
+use crate::runtime::{ExitSource, Fault};
 use crate::state::{living, status};
 use crate::{log, reason};
 
@@ -39,6 +41,7 @@ pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply
     }
     let (record, _) = living((&request.id, &place), STEP)?;
     refuse_unfiltered(&record, request)?;
+    refuse_what_it_lacks(&record, request)?;
     allow(&record, &place, request)?;
     process::become_subreaper().or_fail("become the process's parent", &request.id)?;
     let files = Files::make(&place, request)?;
@@ -67,6 +70,17 @@ fn refuse_unfiltered(record: &Record, request: &ExecRequest) -> Result<()> {
             "it is not known that the `exec` of {name} applies the container's system call filter"
         ))
         .hint("`backend.options.path` can name crun or runc, which do"))
+}
+
+/// What the specification's command line has and this runtime has not.
+fn refuse_what_it_lacks(record: &Record, request: &ExecRequest) -> Result<()> {
+    let wanted = [("--preserve-fds", !request.extra.is_empty()), ("--cgroup", request.cgroup.is_some())];
+    match wanted.into_iter().find(|(word, wanted)| *wanted && !record.runtime.has(word)) {
+        None => Ok(()),
+        Some((word, _)) => Err(Error::new(ErrorCode::NotSupported, STEP)
+            .on(word)
+            .because(format!("{} has no such option", record.runtime.name))),
+    }
 }
 
 /// A runtime may execute in a paused container, and hang.
@@ -107,13 +121,20 @@ struct Files {
     process: PathBuf,
     pid: PathBuf,
     console: String,
+    /// The directory of the monitor's log.
+    log: PathBuf,
 }
 
 impl Files {
     fn make(place: &Place, request: &ExecRequest) -> Result<Self> {
         let of_call = |name| place.of_call(name);
         let console = of_call("exec-console").file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = Self { process: of_call("process.json"), pid: of_call("exec-pid"), console };
+        let files = Self {
+            process: of_call("process.json"),
+            pid: of_call("exec-pid"),
+            console,
+            log: of_call("exec-log"),
+        };
         fs::write(&files.process, request.process.get())
             .or_fail("write the process's description", files.process.display())?;
         Ok(files)
@@ -124,6 +145,7 @@ impl Drop for Files {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.process);
         let _ = fs::remove_file(&self.pid);
+        let _ = fs::remove_dir_all(&self.log);
     }
 }
 
@@ -160,12 +182,17 @@ fn execute(
         [descriptors.get(input)?, descriptors.get(output)?, descriptors.get(error)?]
     };
     let kept = directory.iter().map(AsFd::as_fd).collect();
-    let call = Call::new(record, place, "exec").words(words);
+    let monitored = with_log(record, &files.log)?;
+    let call = Call::new(&monitored, place, "exec").words(words);
     let outcome = call.end(&Streams::Given { standard, extra, kept })?;
     if let Some(cause) = outcome.failure(record.runtime.patience) {
         return Err(cannot_execute(record, request, &cause));
     }
     let (pid, pidfd) = process_of(files, record, request)?;
+    if record.runtime.exits == ExitSource::Monitor {
+        let log = monitor::of_exec(place, pid);
+        fs::rename(&files.log, &log).or_fail("keep the log of the process", log.display())?;
+    }
     let console = console.map(|console| console.receive(request.id.as_str())).transpose()?;
     let document = ExecReply {
         pid: Some(pid.as_raw_nonzero().get().cast_unsigned()),
@@ -175,6 +202,16 @@ fn execute(
         warnings: Vec::new(),
     };
     Ok(Reply { document, descriptors: [OwnedFd::from(pidfd)].into_iter().chain(console).collect() })
+}
+
+/// The record, with the place where the monitor writes how the process ended.
+fn with_log(record: &Record, log: &Path) -> Result<Record> {
+    let mut record = record.clone();
+    if record.runtime.exits == ExitSource::Monitor {
+        DirBuilder::new().mode(0o700).create(log).or_fail("make a directory", log.display())?;
+        record.runtime.arguments.push(monitor::flag(log));
+    }
+    Ok(record)
 }
 
 fn cannot_execute(record: &Record, request: &ExecRequest, cause: &str) -> Error {

@@ -4,13 +4,24 @@
 //! end; when the last copy of the outer end is closed before the word, the staging process leaves.
 
 use std::cell::Cell;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::fault::OrFail;
 use nucleus_sys::socket::{Received, Socket};
 
 const GO: &[u8] = b"go";
+const LEFT: &[u8] = b"left";
+
+/// The descriptor that [`Ends::leave`] left, which must be heard before anything else.
+pub(crate) fn take_left(gate: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let received = socket(gate)?.recv().or_fail("listen at the gate", "the gate")?;
+    let descriptor = match received {
+        Received::Message(bytes, mut descriptors) if bytes == LEFT => descriptors.pop(),
+        _ => None,
+    };
+    descriptor.ok_or_else(|| Error::new(ErrorCode::Protocol, "take what was left in the gate"))
+}
 
 /// Both ends, on both sides of a clone: each side keeps its own. The child's copy of the outer end would keep the gate open
 /// for ever.
@@ -23,6 +34,14 @@ impl Ends {
     pub(crate) fn make(id: &str) -> Result<Self> {
         let (outer, inner) = Socket::pair().or_fail("make the gate", id)?;
         Ok(Self { outer: Cell::new(Some(outer)), inner: Cell::new(Some(inner)) })
+    }
+
+    /// Leaves a descriptor in the gate, for whoever listens at the outer end first.
+    pub(crate) fn leave(&self, descriptor: BorrowedFd<'_>) -> Result<()> {
+        let inner = self.inner.take().expect("nobody has taken it yet");
+        let sent = inner.send(LEFT, &[descriptor]).or_fail("leave a descriptor in the gate", "the gate");
+        self.inner.set(Some(inner));
+        sent
     }
 
     /// What the child keeps.

@@ -55,8 +55,14 @@ fn plain(record: &Record, place: &Place, verb: &'static str, request: &Container
 /// # Errors
 /// `wrong-state`; the runtime's own reason.
 pub fn update(request: &UpdateRequest) -> Result<Done> {
+    const STEP: &str = "change the container's limits";
     let place = Place::of(&request.directory);
-    let (record, _) = living((&request.id, &place), "change the container's limits")?;
+    let (record, _) = living((&request.id, &place), STEP)?;
+    if !record.runtime.has("update") {
+        return Err(Error::new(ErrorCode::NotSupported, STEP)
+            .on(&request.id)
+            .because(format!("{} has no `update`", record.runtime.name)));
+    }
     let file = place.of_call("resources.json");
     fs::write(&file, request.resources.get()).or_fail("write the new limits", file.display())?;
     let words = ["--resources".into(), file.clone().into_os_string(), request.id.as_str().into()];

@@ -103,6 +103,8 @@ mod tests {
             tmpfs: crate::runtime::TmpfsMode::Asked,
             seal: crate::runtime::Seal::Mount,
             faults: vec![crate::runtime::Fault::LoopbackDown],
+            exits: crate::runtime::ExitSource::Process,
+            lacks: Vec::new(),
         };
         Record {
             process: Some(Process { pid: 9, start_time: 10 }),

@@ -29,6 +29,12 @@ pub struct Runtime {
     /// What it is known to forget, or not known to do.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What tells how the workload ended.
+    #[serde(default)]
+    pub exits: ExitSource,
+    /// Verbs and options of the runtime specification's command line that it has not.
+    #[serde(default)]
+    pub lacks: Vec<String>,
 }
 
 /// What a runtime forgets.
@@ -51,6 +57,18 @@ pub enum Seal {
     Own,
     /// The engine: it executes the program from a read-only mount.
     Mount,
+}
+
+/// What tells how the workload ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitSource {
+    /// The kernel: the process that the runtime names is the workload's own.
+    #[default]
+    Process,
+    /// The process is the runtime's monitor. It says 128+n of a workload that signal n ended, and of one that exited so; what
+    /// it was stands in the monitor's own log.
+    Monitor,
 }
 
 /// Which mode a runtime gives a tmpfs.
@@ -83,6 +101,11 @@ impl Runtime {
     /// The program, where the engine has to seal it.
     pub(crate) fn to_seal(&self) -> Option<&Path> {
         (self.seal == Seal::Mount).then_some(&self.program)
+    }
+
+    /// Whether it has a verb or an option.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        !self.lacks.iter().any(|lacking| lacking == word)
     }
 
     pub(crate) fn patience(&self) -> Duration {

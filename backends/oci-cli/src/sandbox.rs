@@ -7,12 +7,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nucleus_abi::{
-    CgroupManager, DescriptorIndex, Descriptors, Effect, Keyring, Ledger, Process, Reply, Result,
-    SandboxReply, SandboxRequest,
+    CgroupManager, DescriptorIndex, Descriptors, Effect, Error, ErrorCode, Keyring, Ledger, Process, Reply,
+    Result, SandboxReply, SandboxRequest,
 };
 use nucleus_linux::fault::{OrFail, unsupported};
 use nucleus_linux::{groups, identity};
 use nucleus_sys::clone::{self, Child, Clone3};
+use nucleus_sys::mount::DetachedMount;
 use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::process;
 use nucleus_sys::signal::Signal;
@@ -21,9 +22,10 @@ use crate::call::{Command, Handles, null};
 use crate::config::{Places, Rewritten, rewrite, root_on};
 use crate::console;
 use crate::gate;
+use crate::monitor;
 use crate::place::Place;
 use crate::record::Record;
-use crate::runtime::Runtime;
+use crate::runtime::{ExitSource, Runtime};
 use crate::stager::{self, Stager};
 use crate::staging;
 
@@ -37,6 +39,7 @@ pub fn sandbox(
     descriptors: Descriptors<'_>,
 ) -> Result<Reply<SandboxReply>> {
     refuse_secret_environment(request)?;
+    refuse_what_it_lacks(runtime, request)?;
     let place = Place::of(&request.directory);
     let stage = place.stage();
     let rewritten = rewrite(
@@ -45,7 +48,9 @@ pub fn sandbox(
     )?;
     let cgroups = cgroups(request)?;
     make(&place, &rewritten)?;
-    let mounts = staging::prepare(&rewritten, request, descriptors)?;
+    let gates = gate::Ends::make(request.id.as_str())?;
+    let log = log(runtime, &gates)?;
+    let mounts = staging::prepare(&rewritten, request, descriptors, log)?;
     let mut ledger = ledger(request, descriptors)?;
     if !cgroups.is_empty() {
         let effect = Effect::Cgroup { directories: cgroups.clone() };
@@ -55,7 +60,6 @@ pub fn sandbox(
     process::become_subreaper().or_fail("become the container's parent", &request.id)?;
     let streams = Streams::open(request, &rewritten, &place, descriptors)?;
     let creation = streams.creation(runtime, request, &place, &rewritten)?;
-    let gates = gate::Ends::make(request.id.as_str())?;
     let stager = Stager {
         staged: mounts,
         stage: &rewritten.stage,
@@ -85,6 +89,29 @@ pub fn sandbox(
             Err(error)
         }
     }
+}
+
+/// Where the monitor writes how the workload ended: `create` gets it through the gate, and hands it to `wait`.
+fn log(runtime: &Runtime, gates: &gate::Ends) -> Result<Option<DetachedMount>> {
+    match runtime.exits {
+        ExitSource::Process => Ok(None),
+        ExitSource::Monitor => {
+            let log = monitor::make()?;
+            gates.leave(log.as_fd())?;
+            Ok(Some(log))
+        }
+    }
+}
+
+/// What the specification's command line has and this runtime has not.
+fn refuse_what_it_lacks(runtime: &Runtime, request: &SandboxRequest) -> Result<()> {
+    if request.extra.is_empty() || runtime.has("--preserve-fds") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::NotSupported, "hand descriptors to the workload")
+        .on("--preserve-fds")
+        .because(format!("{} passes none on", runtime.name))
+        .hint("socket activation and sd_notify by descriptor need another backend"))
 }
 
 fn record(
@@ -208,7 +235,7 @@ impl<'a> Streams<'a> {
         if !self.extra.is_empty() {
             words.extend(["--preserve-fds".into(), self.extra.len().to_string().into()]);
         }
-        if request.beyond.keyring == Keyring::Callers {
+        if request.beyond.keyring == Keyring::Callers && runtime.has("--no-new-keyring") {
             words.push("--no-new-keyring".into());
         }
         words.push(request.id.as_str().into());
@@ -216,6 +243,9 @@ impl<'a> Streams<'a> {
         let by_systemd = request.cgroup.as_ref().is_some_and(|it| it.manager != CgroupManager::Cgroupfs);
         let mut runtime = runtime.clone();
         runtime.arguments.extend(by_systemd.then(|| "--systemd-cgroup".to_owned()));
+        if runtime.exits == ExitSource::Monitor {
+            runtime.arguments.push(monitor::flag(&monitor::on(&rewritten.stage)));
+        }
         Command::of(&runtime, place, &place.log(), "create", &words)
     }
 }

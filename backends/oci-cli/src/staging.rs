@@ -13,6 +13,7 @@ use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 
 use crate::config::{Bind, Rewritten, Root, bind_on, root_on};
+use crate::monitor;
 
 /// A mount, and its place on the stage.
 pub(crate) struct Staged {
@@ -26,6 +27,7 @@ pub(crate) fn prepare(
     rewritten: &Rewritten,
     request: &SandboxRequest,
     descriptors: Descriptors<'_>,
+    log: Option<DetachedMount>,
 ) -> Result<Vec<Staged>> {
     let stage = &rewritten.stage;
     let root = staged(self::root(&rewritten.root, request, descriptors)?, root_on(stage))?;
@@ -37,7 +39,8 @@ pub(crate) fn prepare(
         staged(mount, bind_on(stage, bind.index))
     });
     let tmpfs = rewritten.tmpfs.iter().map(|one| staged(one.make()?, bind_on(stage, one.index)));
-    std::iter::once(Ok(root)).chain(binds).chain(tmpfs).collect()
+    let log = log.map(|log| staged(log, monitor::on(stage)));
+    std::iter::once(Ok(root)).chain(binds).chain(tmpfs).chain(log).collect()
 }
 
 fn staged(mount: DetachedMount, place: PathBuf) -> Result<Staged> {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::groups;
-use nucleus_oci_cli::{Fault, RootMount, Runtime, Seal, TmpfsMode, answer};
+use nucleus_oci_cli::{ExitSource, Fault, RootMount, Runtime, Seal, TmpfsMode, answer};
 use serde_json::Value;
 
 use crate::features;
@@ -62,6 +62,8 @@ impl Known {
             tmpfs: self.tmpfs(),
             seal: self.seal(),
             faults: self.faults(),
+            exits: ExitSource::Process,
+            lacks: Vec::new(),
             name: self.name,
             program: options.program.clone(),
             arguments: options.arguments.clone(),

@@ -9,7 +9,6 @@ mod features;
 mod known;
 mod options;
 mod report;
-mod trust;
 
 use nucleus_abi::{
     Backend, CapabilityReport, CheckOptionsRequest, ContainerRequest, CreateReply, CreateRequest,

@@ -3,15 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nucleus_abi::{Error, ErrorCode, Result};
-use serde_json::{Map, Value};
-
-use crate::trust;
-
-/// How long a call of the runtime may take unless the profile says otherwise, in seconds.
-const PATIENCE: u64 = 30;
-/// The longest that can be asked for, in seconds.
-const LONGEST: u64 = 3600;
+use nucleus_abi::Result;
+use nucleus_oci_cli::options::{PATIENCE, arguments, mapping, seconds, text};
+use nucleus_oci_cli::trust;
+use serde_json::Value;
 
 /// What is taken where no `path` is given: the first of these that is there and that only root can write to. Never what
 /// `$PATH` finds.
@@ -37,30 +32,21 @@ pub(crate) struct Options {
 
 const NAMES: [&str; 3] = ["path", "args", "timeout"];
 
-/// Arguments that the engine gives itself.
-const TAKEN: [&str; 4] = ["--root", "--log", "--log-format", "--systemd-cgroup"];
-
 impl Options {
     /// # Errors
     /// `profile-invalid`, naming the option; `host-unfit` for a program that others could exchange, and where there is none.
     pub(crate) fn read(options: &Value) -> Result<Self> {
-        let empty = Map::new();
-        let options = match options {
-            Value::Object(options) => options,
-            Value::Null => &empty,
-            other => return Err(invalid("options", format!("`{other}` is no mapping of names to values"))),
-        };
-        if let Some(unknown) = options.keys().find(|name| !NAMES.contains(&name.as_str())) {
-            return Err(self::unknown(unknown));
-        }
+        let options = mapping(options, crate::ID, &NAMES)?;
         let program = match options.get("path").map(text("path")).transpose()? {
             Some(path) => trust::program(&path)?,
-            None => trust::first_of(&RUNTIMES)?,
+            None => trust::first_of(&RUNTIMES).map_err(|error| {
+                error.hint("install crun or runc, or name one: `backend: {name: oci-runtime, options: {path: /opt/bin/crun}}`")
+            })?,
         };
         Ok(Self {
             program,
-            arguments: options.get("args").map(arguments).transpose()?.unwrap_or_default(),
-            timeout: options.get("timeout").map(timeout).transpose()?.unwrap_or(PATIENCE),
+            arguments: options.get("args").map(|args| arguments(args, &[])).transpose()?.unwrap_or_default(),
+            timeout: options.get("timeout").map(seconds("timeout")).transpose()?.unwrap_or(PATIENCE),
         })
     }
 
@@ -69,47 +55,10 @@ impl Options {
     }
 }
 
-fn invalid(option: &str, cause: String) -> Error {
-    Error::new(ErrorCode::ProfileInvalid, "use the backend's options")
-        .on(format!("backend.options.{option}"))
-        .because(cause)
-}
-
-fn unknown(name: &str) -> Error {
-    let error = invalid(name, format!("`oci-runtime` has the options {}", NAMES.join(", ")));
-    let distance = |known: &&str| strsim::damerau_levenshtein(name, known);
-    match NAMES.into_iter().min_by_key(distance).filter(|known| distance(known) <= 2) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error,
-    }
-}
-
-fn text(option: &'static str) -> impl Fn(&Value) -> Result<String> {
-    move |value| {
-        let text = value.as_str().map(str::to_owned);
-        text.ok_or_else(|| invalid(option, format!("`{value}` is no text")))
-    }
-}
-
-fn arguments(value: &Value) -> Result<Vec<String>> {
-    let list = value.as_array().ok_or_else(|| invalid("args", format!("`{value}` is no list")))?;
-    let arguments: Vec<String> = list.iter().map(text("args")).collect::<Result<_>>()?;
-    let name = |argument: &str| argument.split('=').next().unwrap_or_default().to_owned();
-    match arguments.iter().find(|argument| TAKEN.contains(&name(argument).as_str())) {
-        Some(taken) => Err(invalid("args", format!("`{taken}` is given by nucleus itself"))),
-        None => Ok(arguments),
-    }
-}
-
-fn timeout(value: &Value) -> Result<u64> {
-    let seconds = value.as_u64().filter(|seconds| (1..=LONGEST).contains(seconds));
-    seconds
-        .ok_or_else(|| invalid("timeout", format!("`{value}` is no number of seconds from 1 to {LONGEST}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nucleus_abi::ErrorCode;
     use serde_json::json;
 
     #[test]

@@ -14,7 +14,12 @@ pub(crate) fn without_runtime(asked: &[Capability], why: &Error) -> CapabilityRe
 
 /// The report for a runtime.
 pub(crate) fn report(asked: &[Capability], known: &Known) -> CapabilityReport {
-    let request = ReportRequest { schema: SCHEMA, asked: asked.to_vec(), options: serde_json::Value::Null };
+    let request = ReportRequest {
+        schema: SCHEMA,
+        asked: asked.to_vec(),
+        options: serde_json::Value::Null,
+        memory: None,
+    };
     let host = nucleus_linux::report(&request);
     CapabilityReport::of(asked, |capability| match (means(capability, known), host.verdict(capability)) {
         (Err(reason), _) => Verdict::no(reason),

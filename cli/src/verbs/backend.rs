@@ -10,14 +10,21 @@ use crate::arguments::Invocation;
 use crate::output::{self, Failure};
 use crate::table::layout;
 
-pub(super) fn backend(_: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
+pub(super) fn backend(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let registry = Registry::linked()?;
     let Some(("list", matches)) = matches.subcommand() else { return Ok(crate::output::FAILED) };
-    let request =
-        ReportRequest { schema: SCHEMA, asked: Capability::ALL.to_vec(), options: serde_json::Value::Null };
+    let request = ReportRequest {
+        schema: SCHEMA,
+        asked: Capability::ALL.to_vec(),
+        options: serde_json::Value::Null,
+        memory: Some(invocation.root.memory()),
+    };
     let mut documents = Vec::new();
     for client in registry.backends() {
-        let report = client.report(&request)?;
+        // One that cannot be asked (its program is missing) must not hide the others.
+        let report = client
+            .report(&request)
+            .unwrap_or_else(|error| CapabilityReport::of(&request.asked, |_| Verdict::no(error.to_string())));
         if wants_json(matches) {
             documents.push(document(client, &report));
         } else {

@@ -96,7 +96,8 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
     let mut plan = resolve(loaded, &facts)?;
     let mut promised = lines(&plan, reading);
     let asked = needs(&promised);
-    let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone() };
+    let memory = Some(root.memory());
+    let request = ReportRequest { schema: SCHEMA, asked, options: plan.options.clone(), memory };
     let client = choose(&plan, &loaded.profile.plugins, registry, &request)?;
     client.check_options(&CheckOptionsRequest { schema: SCHEMA, options: plan.options.clone() })?;
     if plan.backend.value == AUTO {
@@ -163,7 +164,8 @@ fn enforces(client: &Client, request: &ReportRequest) -> bool {
 
 /// Options are those of the backend that the plan names: the others are asked as they are without any.
 fn able(registry: &Registry, asked: &[Capability], except: &str) -> Vec<String> {
-    let request = ReportRequest { schema: SCHEMA, asked: asked.to_vec(), options: serde_json::Value::Null };
+    let options = serde_json::Value::Null;
+    let request = ReportRequest { schema: SCHEMA, asked: asked.to_vec(), options, memory: None };
     let others = registry.backends().iter().filter(|client| client.description().id != except);
     others.filter(|client| enforces(client, &request)).map(|client| client.description().id.clone()).collect()
 }

@@ -170,6 +170,7 @@ impl Making<'_> {
             options: workload.options.clone(),
             cgroup: Some(workload.cgroup.placement().clone()),
             beyond: workload.beyond.clone(),
+            memory: Some(self.root.memory()),
             ledger: 3,
             rootfs,
             mount_sources,

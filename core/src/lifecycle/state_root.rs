@@ -29,6 +29,11 @@ impl StateRoot {
         self.path.join(id.as_str())
     }
 
+    /// Where backends remember what they found out about this host. No id of a container begins with a dot.
+    pub fn memory(&self) -> PathBuf {
+        self.path.join(".memory")
+    }
+
     /// Makes the root where it is missing, and refuses one that others could write to: who writes there decides what
     /// `gc` removes.
     ///

@@ -57,6 +57,10 @@ pub struct ReportRequest {
     /// The profile's options for this backend.
     #[serde(default)]
     pub options: serde_json::Value,
+    /// Where `sandbox` may have left what it found out about this host. A report only reads there. Without it somebody wants
+    /// to know whether all of it can be enforced: one reason why not is enough, and nothing that takes long shall be tried then.
+    #[serde(default)]
+    pub memory: Option<PathBuf>,
 }
 
 /// `check-options`: are these options sound?
@@ -189,6 +193,10 @@ pub struct SandboxRequest {
     /// What goes beyond the runtime specification.
     #[serde(default)]
     pub beyond: Beyond,
+    /// A directory where a backend may remember what it found out about this host, in a file of its own name. It outlives
+    /// containers, may not exist yet, and need not last: nothing but time may depend on it.
+    #[serde(default)]
+    pub memory: Option<PathBuf>,
     /// The ledger, opened for appending.
     pub ledger: DescriptorIndex,
     /// The root file system: a mount that is attached nowhere, or a directory. Without it, `root.path` of the

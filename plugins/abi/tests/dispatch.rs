@@ -89,8 +89,12 @@ fn a_linked_plugin_is_found_and_described() {
 
 #[test]
 fn a_report_answers_what_was_asked_and_nothing_else() {
-    let request =
-        ReportRequest { schema: SCHEMA, asked: vec![Capability::Pids], options: serde_json::Value::Null };
+    let request = ReportRequest {
+        schema: SCHEMA,
+        asked: vec![Capability::Pids],
+        options: serde_json::Value::Null,
+        memory: None,
+    };
     let report = client().report(&request).unwrap();
     assert_eq!(report.verdict(Capability::Pids), Verdict::yes("the example"));
     assert!(matches!(report.verdict(Capability::Memory), Verdict::No { .. }));
@@ -147,6 +151,7 @@ fn a_panic_becomes_an_error_that_names_the_plugin() {
         options: serde_json::Value::Null,
         cgroup: None,
         beyond: nucleus_abi::Beyond::default(),
+        memory: None,
         ledger: 0,
         rootfs: None,
         mount_sources: std::collections::BTreeMap::new(),

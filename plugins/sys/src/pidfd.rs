@@ -73,6 +73,13 @@ impl PidFd {
         }
     }
 
+    /// Its process's id, as this process's procfs shows it; `None` once it is reaped (`proc_pid_fdinfo(5)`).
+    pub fn pid(&self) -> io::Result<Option<Pid>> {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd()))?;
+        let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+        Ok(number.filter(|number| *number > 0).and_then(Pid::from_raw))
+    }
+
     /// Takes a copy of the process's descriptor `number` (`pidfd_getfd(2)`), close-on-exec. EBADF if it has none of this
     /// number; EPERM without the right to attach to it, ptrace(2).
     pub fn get(&self, number: i32) -> io::Result<OwnedFd> {

@@ -21,7 +21,11 @@ fn it_describes_itself_and_reports() {
     let client = Client::new(Surface::from(module)).unwrap();
     assert_eq!(client.description().id, "native-namespace");
     assert_eq!(client.description().rank, 100);
-    let request =
-        ReportRequest { schema: SCHEMA, asked: vec![Capability::Umask], options: serde_json::Value::Null };
+    let request = ReportRequest {
+        schema: SCHEMA,
+        asked: vec![Capability::Umask],
+        options: serde_json::Value::Null,
+        memory: None,
+    };
     assert_eq!(client.report(&request).unwrap().entries.len(), 1);
 }

@@ -164,6 +164,7 @@ impl Bundle {
                 manager: CgroupManager::Cgroupfs,
             }),
             beyond: self.beyond.clone(),
+            memory: None,
             ledger: 0,
             rootfs: self.rootfs.as_ref().map(|_| 4),
             mount_sources: std::collections::BTreeMap::default(),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod differences;
+mod gvisor;
 mod options;
 mod same_profile;
 mod stand_in;

@@ -11,7 +11,7 @@ use nucleus_abi::{Error, ErrorCode, Result};
 /// # Errors
 /// `host-unfit` when it is not absolute, not there, no program, or when somebody beside root could write to it or to a
 /// directory above it.
-pub(crate) fn program(path: &str) -> Result<PathBuf> {
+pub fn program(path: &str) -> Result<PathBuf> {
     let refuse = |cause: String| Error::new(ErrorCode::HostUnfit, "use the runtime").on(path).because(cause);
     if !path.starts_with('/') {
         return Err(refuse("its path is not absolute".to_owned())
@@ -23,14 +23,9 @@ pub(crate) fn program(path: &str) -> Result<PathBuf> {
         return Err(refuse("it is no program: not a file, or not executable".to_owned()));
     }
     // The directories of the link that was named count too: they decide where it leads.
-    let above = Path::new(path).ancestors().skip(1).chain(real.ancestors());
-    for one in above {
-        let metadata = fs::metadata(one).map_err(|error| refuse(format!("{}: {error}", one.display())))?;
-        if let Some(fault) = fault(metadata.uid(), metadata.gid(), metadata.mode()) {
-            return Err(refuse(format!("{} {fault}", one.display()))
-                .hint("what runs as root must be root's alone: `chown root:root` and `chmod go-w`"));
-        }
-    }
+    check(Path::new(path).ancestors().skip(1).chain(real.ancestors())).map_err(|cause| {
+        refuse(cause).hint("what runs as root must be root's alone: `chown root:root` and `chmod go-w`")
+    })?;
     Ok(real)
 }
 
@@ -38,7 +33,7 @@ pub(crate) fn program(path: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// `host-unfit`, with what is wrong with each that is there.
-pub(crate) fn first_of(paths: &[&str]) -> Result<PathBuf> {
+pub fn first_of(paths: &[&str]) -> Result<PathBuf> {
     let mut faults = Vec::new();
     for path in paths {
         match program(path) {
@@ -47,10 +42,38 @@ pub(crate) fn first_of(paths: &[&str]) -> Result<PathBuf> {
             Err(_) => {}
         }
     }
-    Err(Error::new(ErrorCode::HostUnfit, "find an OCI runtime")
+    Err(Error::new(ErrorCode::HostUnfit, "find the runtime")
         .because(format!("there is none that only root can write to among {}", paths.join(", ")))
-        .hint("install crun or runc, or name one: `backend: {name: oci-runtime, options: {path: /opt/bin/crun}}`")
         .and(faults))
+}
+
+/// A directory in which root makes what others must not exchange, with all links resolved.
+///
+/// # Errors
+/// `host-unfit`, as for [`program`].
+pub fn directory(path: &Path) -> Result<PathBuf> {
+    let refuse = |cause: String| {
+        Error::new(ErrorCode::HostUnfit, "use the directory").on(path.display()).because(cause)
+    };
+    if !path.is_absolute() {
+        return Err(refuse("its path is not absolute".to_owned()));
+    }
+    let real = fs::canonicalize(path).map_err(|error| refuse(error.to_string()))?;
+    if !real.is_dir() {
+        return Err(refuse("it is no directory".to_owned()));
+    }
+    check(path.ancestors().skip(1).chain(real.ancestors())).map_err(refuse)?;
+    Ok(real)
+}
+
+fn check<'a>(mut above: impl Iterator<Item = &'a Path>) -> std::result::Result<(), String> {
+    above.try_for_each(|one| {
+        let metadata = fs::metadata(one).map_err(|error| format!("{}: {error}", one.display()))?;
+        match fault(metadata.uid(), metadata.gid(), metadata.mode()) {
+            Some(fault) => Err(format!("{} {fault}", one.display())),
+            None => Ok(()),
+        }
+    })
 }
 
 fn fault(uid: u32, gid: u32, mode: u32) -> Option<String> {
