@@ -2,6 +2,7 @@
 
 mod cases;
 mod differences;
+mod escapes;
 mod gvisor;
 mod options;
 mod same_profile;

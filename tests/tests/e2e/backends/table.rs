@@ -7,7 +7,7 @@ use super::differences::instead;
 use super::{Backend, Subject, named};
 
 /// A name, and what is tried under it.
-type Case = (&'static str, fn(&Subject));
+pub(super) type Case = (&'static str, fn(&Subject));
 
 pub(super) const CASES: &[Case] = &[
     ("exit codes", exit_codes),
@@ -51,8 +51,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Goes on after a failure, and names all that failed.
-fn run(backend: Backend) {
-    let failed: Vec<&str> = CASES
+pub(super) fn run(backend: Backend, cases: &[Case]) {
+    let failed: Vec<&str> = cases
         .iter()
         .filter(|(name, case)| {
             let case = instead(backend, name).unwrap_or(*case);
@@ -66,28 +66,28 @@ fn run(backend: Backend) {
 
 #[test]
 fn native_namespace() {
-    run(Backend::Native);
+    run(Backend::Native, CASES);
 }
 
 #[test]
 fn native_namespace_from_its_file() {
-    run(Backend::Loaded);
+    run(Backend::Loaded, CASES);
 }
 
 #[test]
 fn oci_runtime_with_crun() {
-    run(Backend::Crun);
+    run(Backend::Crun, CASES);
 }
 
 #[test]
 fn oci_runtime_with_runc() {
-    run(Backend::Runc);
+    run(Backend::Runc, CASES);
 }
 
 #[test]
 fn oci_runtime_with_another() {
     match named() {
-        Some(_) => run(Backend::Named),
+        Some(_) => run(Backend::Named, CASES),
         None => nucleus_tests::skip("NUCLEUS_TEST_OCI_RUNTIME names no runtime beside crun and runc"),
     }
 }

@@ -27,13 +27,13 @@ use nucleus_tests::{Host, Nucleus};
 use crate::DEV;
 
 /// A directory of the host, with a file in it, that traps lead to.
-struct Bait {
-    path: PathBuf,
+pub(crate) struct Bait {
+    pub(crate) path: PathBuf,
     canaries: [Canary; 2],
 }
 
 impl Bait {
-    fn lay(host: &Host) -> Self {
+    pub(crate) fn lay(host: &Host) -> Self {
         let path = host.path("bait");
         fs::create_dir(&path).unwrap();
         fs::write(path.join("file"), "sings").unwrap();
@@ -41,16 +41,16 @@ impl Bait {
         Self { path, canaries }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.path.join("file")
     }
 
-    fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         self.canaries.iter().all(Canary::lives)
     }
 
     #[track_caller]
-    fn assert_untouched(&self) {
+    pub(crate) fn assert_untouched(&self) {
         self.canaries.iter().for_each(Canary::assert_alive);
     }
 }
@@ -61,7 +61,7 @@ fn in_root(host: &Host, root: &Rootfs, script: &str) -> Nucleus {
 
 /// Two paths change places all the time while containers start: until there were enough swaps and starts to lose a race,
 /// and no longer than `PATIENCE`. Returns how the starts ended.
-fn race(one: &Path, other: &Path, mut start: impl FnMut() -> Option<i32>) -> Vec<Option<i32>> {
+pub(crate) fn race(one: &Path, other: &Path, mut start: impl FnMut() -> Option<i32>) -> Vec<Option<i32>> {
     const PATIENCE: Duration = Duration::from_secs(20);
     let racer = Racer::swap(one, other);
     let until = Instant::now() + PATIENCE;

@@ -2,7 +2,7 @@
 
 mod arrival;
 mod refusals;
-mod secrecy;
+pub(crate) mod secrecy;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -12,24 +12,24 @@ use super::{from_file, profile, secret_file, with_descriptor};
 
 /// What all secrets of a test begin with, and no file that is not one of them holds. Each test has its own: others run
 /// beside it.
-struct Canary(String);
+pub(crate) struct Canary(pub(crate) String);
 
 impl Canary {
-    fn of(host: &Host) -> Self {
+    pub(crate) fn of(host: &Host) -> Self {
         Self(format!("canary-of-{}-", host.scope()))
     }
 
-    fn sings_in(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn sings_in(&self, bytes: &[u8]) -> bool {
         bytes.windows(self.0.len()).any(|window| window == self.0.as_bytes())
     }
 
     /// A file with a secret.
-    fn file(&self, host: &Host, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, host: &Host, name: &str) -> PathBuf {
         secret_file(host, name, format!("{}{name}", self.0))
     }
 
     /// What of a process can be read as its memory, and holds the canary.
-    fn in_memory_of(&self, pid: i32) -> Vec<String> {
+    pub(crate) fn in_memory_of(&self, pid: i32) -> Vec<String> {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
         let mut memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
         let readable = |line: &&str| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with('r'));
@@ -50,7 +50,7 @@ impl Canary {
     }
 
     /// Every file below a directory that holds the canary.
-    fn in_files_below(&self, directory: &Path) -> Vec<PathBuf> {
+    pub(crate) fn in_files_below(&self, directory: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let kind = entry.file_type().unwrap();
@@ -64,7 +64,7 @@ impl Canary {
     }
 
     /// `/proc/<pid>/<file>` of every process, where it holds the canary.
-    fn in_proc(&self, file: &str) -> Vec<PathBuf> {
+    pub(crate) fn in_proc(&self, file: &str) -> Vec<PathBuf> {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let processes = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
         let files = processes.map(|entry| entry.path().join(file));
@@ -73,7 +73,7 @@ impl Canary {
 }
 
 #[track_caller]
-fn assert_none(found: &[PathBuf]) {
+pub(crate) fn assert_none(found: &[PathBuf]) {
     assert!(found.is_empty(), "the canary is in {found:?}");
 }
 
