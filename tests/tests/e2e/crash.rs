@@ -92,10 +92,16 @@ fn kill_around_each_ledger_entry(host: &Host, subject: &Subject<'_>) {
 
 /// Kills it at sixty of its system calls.
 fn kill_at_any_system_call(host: &Host, subject: &Subject<'_>) {
+    kill_at_some_system_calls(host, subject, 60);
+}
+
+/// Kills it at so many of its system calls, from the first to the last.
+fn kill_at_some_system_calls(host: &Host, subject: &Subject<'_>, instants: usize) {
     let points = points(host, subject);
-    let step = points.len().div_ceil(60);
+    let step = points.len().div_ceil(instants);
     let reached = points.iter().step_by(step).filter(|point| point.kill(host, subject)).count();
-    assert!(reached >= 40, "only {reached} instants of {} system calls were reached", points.len());
+    let wanted = instants * 2 / 3;
+    assert!(reached >= wanted, "only {reached} instants of {} system calls were reached", points.len());
 }
 
 /// `gc` has to find everything.
@@ -110,16 +116,58 @@ fn run<T>(test: impl FnOnce(&Host, &Subject<'_>) -> T) -> T {
 }
 
 /// The runtime and what it makes are processes of their own: each goes with its nucleus, or by what the ledger says.
-fn run_by_an_oci_runtime(test: impl FnOnce(&Host, &Subject<'_>)) {
+fn run_by_an_oci_runtime(path: &str, test: impl FnOnce(&Host, &Subject<'_>)) {
     let host = Host::enter();
-    let backend = "backend: {name: oci-runtime, options: {path: /usr/bin/crun}}\nsecurity: {landlock: off}";
-    let profile = host.profile(DEV, backend);
+    let profile = by_an_oci_runtime(&host, path);
     let call = |id: &str| {
         let call = host.nucleus("run").profile(&profile).args(["--id", id, "--no-tty"]);
         call.command(WORKLOAD)
     };
     test(&host, &Subject { call: &call, clean_up: &|_| collect(&host) });
 }
+
+fn by_an_oci_runtime(host: &Host, path: &str) -> PathBuf {
+    host.profile(
+        DEV,
+        &format!("backend: {{name: oci-runtime, options: {{path: {path}}}}}\nsecurity: {{landlock: off}}"),
+    )
+}
+
+const CRUN: &str = "/usr/bin/crun";
+const RUNC: &str = "/usr/sbin/runc";
+
+/// A verb for a container that runs below an OCI runtime: whatever becomes of the call, the container can be deleted.
+fn verb_of_an_oci_runtime(path: &str, verb: &str, words: &[&str]) {
+    let host = Host::enter();
+    let profile = by_an_oci_runtime(&host, path);
+    let bundle = Bundle::new(&host, "bundle", &["sleep", "60"]).write();
+    let call = |id: &str| {
+        let create = host.nucleus("create").profile(&profile).arg("--bundle").arg(bundle.path());
+        create.arg(id).detached().output().assert_success();
+        host.nucleus("start").arg(id).output().assert_success();
+        if verb == "resume" {
+            host.nucleus("pause").arg(id).output().assert_success();
+        }
+        host.nucleus(verb).arg(id).args(words)
+    };
+    let clean_up = |id: &str| {
+        collect(&host);
+        host.nucleus("delete").args(["--force", id]).output().assert_success();
+    };
+    kill_at_some_system_calls(&host, &Subject { call: &call, clean_up: &clean_up }, 9);
+}
+
+/// Every verb but those that are killed above, and what it takes beside the container.
+const VERBS: [(&str, &[&str]); 8] = [
+    ("exec", &["/bin/true"]),
+    ("kill", &["TERM"]),
+    ("pause", &[]),
+    ("resume", &[]),
+    ("update", &["--memory", "300M"]),
+    ("ps", &[]),
+    ("state", &[]),
+    ("events", &["--stats"]),
+];
 
 /// With secrets of which each file that is left would be found to hold some.
 fn run_with_secrets(test: impl FnOnce(&Host, &Subject<'_>)) {
@@ -218,13 +266,37 @@ fn no_secret_is_left_after_a_kill_at_any_system_call() {
 }
 
 #[test]
-fn nothing_of_an_oci_runtime_is_left_after_a_kill_around_each_ledger_entry() {
-    run_by_an_oci_runtime(kill_around_each_ledger_entry);
+fn nothing_of_crun_is_left_after_a_kill_around_each_ledger_entry() {
+    run_by_an_oci_runtime(CRUN, kill_around_each_ledger_entry);
 }
 
 #[test]
-fn nothing_of_an_oci_runtime_is_left_after_a_kill_at_any_system_call() {
-    run_by_an_oci_runtime(kill_at_any_system_call);
+fn nothing_of_crun_is_left_after_a_kill_at_any_system_call() {
+    run_by_an_oci_runtime(CRUN, kill_at_any_system_call);
+}
+
+#[test]
+fn nothing_of_runc_is_left_after_a_kill_around_each_ledger_entry() {
+    run_by_an_oci_runtime(RUNC, kill_around_each_ledger_entry);
+}
+
+#[test]
+fn nothing_of_runc_is_left_after_a_kill_at_any_system_call() {
+    run_by_an_oci_runtime(RUNC, |host, subject| kill_at_some_system_calls(host, subject, 30));
+}
+
+#[test]
+fn a_container_of_cruns_can_be_deleted_after_a_kill_in_any_verb() {
+    for (verb, words) in VERBS {
+        verb_of_an_oci_runtime(CRUN, verb, words);
+    }
+}
+
+#[test]
+fn a_container_of_runcs_can_be_deleted_after_a_kill_in_any_verb() {
+    for (verb, words) in VERBS {
+        verb_of_an_oci_runtime(RUNC, verb, words);
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The cases of the table.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
+use nucleus_tests::descriptor_socket::DescriptorSocket;
 use nucleus_tests::pty::Terminal;
 use nucleus_tests::rootfs::Rootfs;
 use nucleus_tests::{Bundle, Nucleus};
@@ -313,8 +315,13 @@ pub(super) fn exec(subject: &Subject) {
 }
 
 pub(super) fn exec_on_a_terminal(subject: &Subject) {
+    exec_stty(subject, "stty size; exit 6");
+}
+
+/// Runs a script that tells the size of its terminal.
+pub(super) fn exec_stty(subject: &Subject, script: &str) {
     let (id, running) = sleeping(subject, "");
-    let call = subject.host.nucleus("exec").args(["-t", &id, "/bin/sh", "-c", "stty size; exit 6"]);
+    let call = subject.host.nucleus("exec").args(["-t", &id, "/bin/sh", "-c", script]);
     let (status, text) = Terminal::start(&call.words(), 31, 97).wait();
     assert_eq!(status.code(), Some(6), "{text}");
     assert!(text.contains("31 97"), "{text}");
@@ -372,6 +379,52 @@ pub(super) fn made_for_an_engine(subject: &Subject) {
     host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
     host.wait_until("it has ended", || status() == "stopped");
     host.nucleus("delete").arg(&id).output().assert_success();
+}
+
+/// The terminal of an engine's container goes to the engine.
+pub(super) fn console_socket(subject: &Subject) {
+    let host = &subject.host;
+    let script = "tty; stty size; exit 5";
+    let bundle = Bundle::shell(host, "bundle", script).set("/process/terminal", true);
+    let size = serde_json::json!({"height": 31, "width": 97});
+    let bundle = bundle.set("/process/consoleSize", size).write();
+    let socket = DescriptorSocket::listen(host.path("console"));
+    let id = host.fresh_id();
+    let create = host.nucleus("create").profile(subject.profile("")).arg("--bundle").arg(bundle.path());
+    create.arg("--console-socket").arg(socket.path()).arg(&id).detached().output().assert_success();
+    let (_, terminal) = socket.receive();
+    host.nucleus("start").arg(&id).output().assert_success();
+    let mut text = String::new();
+    // When the last process has left its terminal, reading it fails (EIO).
+    let _ = fs::File::from(terminal).read_to_string(&mut text);
+    assert_eq!(text.lines().collect::<Vec<_>>(), ["/dev/pts/0", "31 97"]);
+    host.nucleus("delete").args(["--force", &id]).output().assert_success();
+}
+
+/// The victim is a child of the first process, which lives on.
+pub(super) fn out_of_memory(subject: &Subject) {
+    let host = &subject.host;
+    let files = open_directory(host, "files");
+    let script =
+        "until test -e /files/go; do sleep 0.02; done; tail /dev/zero; touch /files/killed; exec sleep 1000";
+    let bundle = Bundle::shell(host, "bundle", script).bind(&files, "/files");
+    let limits = serde_json::json!({"limit": 16 << 20, "swap": 16 << 20});
+    let bundle = bundle.set("/linux/resources/memory", limits).write();
+    let id = host.fresh_id();
+    let create = host.nucleus("create").profile(subject.profile("")).arg("--bundle").arg(bundle.path());
+    create.arg(&id).detached().output().assert_success();
+    host.nucleus("start").arg(&id).output().assert_success();
+    let log = host.path("events");
+    let events = host.nucleus("events").args(["--interval", "100ms", &id]).output_to(&log).spawn();
+    // The watch stands before the first count.
+    host.wait_until("the first count", || fs::read_to_string(&log).is_ok_and(|text| text.contains("stats")));
+    fs::write(files.join("go"), "").unwrap();
+    host.wait_for_file(&files.join("killed"));
+    host.wait_until("the event", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains(r#""type":"oom""#))
+    });
+    host.nucleus("delete").args(["--force", &id]).output().assert_success();
+    events.wait().assert_code(0);
 }
 
 /// Each kind of hook that an engine's document has is called once and in order, whoever calls it.

@@ -29,8 +29,18 @@ const SWAPPED_DEV: Difference = Difference {
     instead: super::escapes::swapped_dev_by_path,
 };
 
+const LATE_SIZE: Difference = Difference {
+    backend: Backend::Crun,
+    case: "exec on a terminal",
+    reason: "crun 1.8 does not apply `consoleSize` in `exec`: the size comes when nucleus has the terminal",
+    instead: |subject| {
+        let script = "while [ \"$(stty size)\" = '0 0' ]; do sleep 0.02; done; stty size; exit 6";
+        super::cases::exec_stty(subject, script);
+    },
+};
+
 const DIFFERENCES: &[Difference] =
-    &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }, SWAPPED_DEV];
+    &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }, SWAPPED_DEV, LATE_SIZE];
 
 /// What is tried on a backend in place of a case.
 pub(super) fn instead(backend: Backend, case: &str) -> Option<fn(&Subject)> {

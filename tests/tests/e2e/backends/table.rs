@@ -45,6 +45,8 @@ pub(super) const CASES: &[Case] = &[
     ("standard input ends", input_ends),
     ("10 MB through a pipe", ten_megabytes),
     ("a container that an engine makes", made_for_an_engine),
+    ("a terminal for an engine", console_socket),
+    ("the out-of-memory killer is told of", out_of_memory),
     ("hooks of an engine's document", hooks),
     ("descriptors beyond the standard three", descriptors),
     ("kill -9 of nucleus", killed_nucleus),
