@@ -54,7 +54,7 @@ const fn short(mut flag: Flag, letter: char) -> Flag {
 }
 
 /// Every option that overrides the profile.
-const FLAGS: [Flag; 22] = [
+const FLAGS: [Flag; 24] = [
     text("backend", "NAME", "/backend", "The backend that isolates the workload"),
     text("memory", "SIZE", "/resources/memory", "Limit of memory, such as 512M"),
     text("swap", "SIZE", "/resources/swap", "Limit of swap on top of memory"),
@@ -66,7 +66,8 @@ const FLAGS: [Flag; 22] = [
     ),
     text("hostname", "NAME", "/workload/hostname", "Host name"),
     text("cwd", "PATH", "/workload/cwd", "Working directory in the container"),
-    text("network", "MODE", "/network/mode", "none, or host where the profile allows it"),
+    text("network", "MODE", "/network/mode", "none, bridge, or host where the profile allows it"),
+    text("network-name", "NAME", "/network/name", "The network that bridge joins"),
     text(
         "context",
         "DIRECTORY",
@@ -101,6 +102,15 @@ const FLAGS: [Flag; 22] = [
         "PATH[:TARGET][:ACCESS]",
         device,
         "Give the container a device of the host, with access such as rw; can be repeated",
+    ),
+    short(
+        parsed(
+            "publish",
+            "[ADDRESS:]PORT:PORT[/PROTOCOL]",
+            publish,
+            "Lead ports of the host into the container; can be repeated",
+        ),
+        'p',
     ),
     parsed("tmpfs", "TARGET[:SIZE|:OPTIONS]", tmpfs, "Mount an in-memory file system; can be repeated"),
 ];
@@ -244,6 +254,11 @@ fn env(text: &str) -> Result<FlagValue> {
             "write `--env {text}=VALUE`, or `--env-from {text}` for the value that nucleus itself sees"
         ))),
     }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every parser of the table has the same form")]
+fn publish(text: &str) -> Result<FlagValue> {
+    Ok(FlagValue::append("--publish", "/network/publish", text))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every parser of the table has the same form")]

@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod lifecycle;
+mod network;
 pub mod plan;
 pub mod plugins;
 pub mod profile;

@@ -32,12 +32,14 @@ pub mod pty;
 pub mod racer;
 pub mod rootfs;
 pub mod skip;
+pub mod town;
 
 pub use bundle::{Bundle, Container};
 pub use criu::criu;
 pub use host::Host;
 pub use nucleus::{Nucleus, Output, Running};
 pub use skip::skip;
+pub use town::Town;
 
 use std::path::{Path, PathBuf};
 

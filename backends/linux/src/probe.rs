@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
-use nucleus_abi::{Capability, CapabilityReport, Verdict};
+use nucleus_abi::{Capability, CapabilityReport, NetworkNamespace, Verdict};
 use nucleus_sys::namespace::Namespace;
 use nucleus_sys::{calls, landlock};
 
@@ -23,10 +23,13 @@ struct Host {
 
 pub(crate) fn report(asked: &[Capability]) -> CapabilityReport {
     let host = Host { privileges: OnceCell::new(), mount_api: OnceCell::new(), layout: Layout::of_host() };
-    CapabilityReport::of(asked, |capability| match host.privileged().and_then(|()| host.answer(capability)) {
-        Ok(by) => Verdict::yes(by),
-        Err(reason) => Verdict::no(reason),
-    })
+    let report = CapabilityReport::of(asked, |capability| {
+        match host.privileged().and_then(|()| host.answer(capability)) {
+            Ok(by) => Verdict::yes(by),
+            Err(reason) => Verdict::no(reason),
+        }
+    });
+    CapabilityReport { network: NetworkNamespace::Owned, ..report }
 }
 
 impl Host {
@@ -75,6 +78,9 @@ impl Host {
             Capability::Cpuset => self.cgroup_file(Controller::Cpuset, "cpuset.cpus", "cpuset.cpus"),
             Capability::Pids => self.cgroup_file(Controller::Pids, "pids.max", "pids.max"),
             Capability::Io => self.cgroup_file(Controller::Io, "blkio.throttle.*", "io.max"),
+            Capability::NetworkAttached => {
+                namespace(Namespace::Network).map(|by| format!("{by}, which the core attaches"))
+            }
             Capability::NetworkHost => Ok("the host's network namespace is kept".to_owned()),
             // The vocabulary may grow; what this release does not know, it does not promise.
             _ => Err("this release does not know it".to_owned()),

@@ -6,7 +6,9 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nucleus_abi::{Descriptors, Effect, Error, Ledger, Process, Reply, Result, SandboxReply, SandboxRequest};
+use nucleus_abi::{
+    Descriptors, Effect, Error, Ledger, NetworkWish, Process, Reply, Result, SandboxReply, SandboxRequest,
+};
 use nucleus_sys::Pid;
 use nucleus_sys::calls;
 use nucleus_sys::clone::{Child, Clone3};
@@ -63,6 +65,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
         id: request.id.as_str(),
     };
     let child = Unfinished::new(clone(inside, &gates, unified.as_ref().map(cgroups::Made::directory))?);
+    let child_pid = child.get().pid;
     let (outer, inner) = gates.both();
     let scope = Scope::of(request.cgroup.as_ref());
     if let Some(scope) = scope {
@@ -76,7 +79,12 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     Record { unit, class: class.and_then(resctrl::Place::own), callbacks, ..record }
         .write(&request.directory)?;
     hand_over(&inner, process, configuration.warnings, child, failure.as_fd())?;
-    Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![outer.into()] })
+    let network = match request.network {
+        NetworkWish::Leave => None,
+        NetworkWish::Attach => Some(net_devices::network(child_pid)?),
+    };
+    let document = SandboxReply { pid: process.pid, gate: 0, network: network.as_ref().map(|_| 1) };
+    Ok(Reply { document, descriptors: [OwnedFd::from(outer)].into_iter().chain(network).collect() })
 }
 
 /// `None` without hooks and without an agent: then nothing of it costs anything.

@@ -60,6 +60,7 @@ fn once(client: &Client, bundle: &Path, config: &str, run: usize) -> Result<[u12
         secret_environment: None,
         stdio: [1, 1, 1],
         extra: Vec::new(),
+        network: nucleus_abi::NetworkWish::Leave,
     };
     let container = ContainerRequest { schema: SCHEMA, id: id.parse()?, directory: directory.clone() };
     let mut clock = Clock { last: Instant::now(), laps: Vec::new() };

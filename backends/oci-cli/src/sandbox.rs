@@ -80,9 +80,10 @@ pub fn sandbox(
         Ok(process)
     });
     match recorded {
-        Ok(process) => {
-            Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![gate.into()] })
-        }
+        Ok(process) => Ok(Reply {
+            document: SandboxReply { pid: process.pid, gate: 0, network: None },
+            descriptors: vec![gate.into()],
+        }),
         Err(error) => {
             let _ = child.pidfd.send_signal(Signal::KILL);
             let _ = child.pidfd.wait();

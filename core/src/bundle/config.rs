@@ -10,24 +10,24 @@ use serde_json::value::RawValue;
 use super::identity::ResolvedUser;
 use super::mounts::Mount;
 use crate::plan::{
-    Access, CapabilitySets, Decided, DevicePlan, IoRateKind, NetworkPlan, Plan, RlimitPlan, RootfsPlan,
-    SeccompPlan, Terminal, TimeOffsets,
+    Access, CapabilitySets, Decided, DevicePlan, IoRateKind, Plan, RlimitPlan, RootfsPlan, SeccompPlan,
+    Terminal, TimeOffsets,
 };
 
 /// The version of the runtime specification that a plan's `config.json` follows.
 pub const OCI_VERSION: &str = "1.2.0";
 
-/// Writes the plan as `config.json`. `mounts` are the plan's, `user` its user with every name resolved.
+/// Writes the plan as `config.json`. `network` is a namespace that was made for it; `mounts` are the plan's, `user` its user with every name resolved.
 ///
 /// # Errors
 /// `plan-invalid` when a path is not UTF-8: JSON cannot hold it.
 pub(super) fn config_json(
     plan: &Plan,
-    cgroup: &Path,
+    (cgroup, network): (&Path, Option<&Path>),
     mounts: &[Mount],
     user: &ResolvedUser,
 ) -> Result<Box<RawValue>> {
-    serde_json::value::to_raw_value(&config(plan, cgroup, mounts, user)).map_err(|error| {
+    serde_json::value::to_raw_value(&config(plan, (cgroup, network), mounts, user)).map_err(|error| {
         Error::new(ErrorCode::PlanInvalid, "write the bundle's config.json")
             .because(error)
             .hint("use paths that are UTF-8")
@@ -244,7 +244,12 @@ struct Throttle {
     rate: u64,
 }
 
-fn config<'a>(plan: &'a Plan, cgroup: &'a Path, mounts: &'a [Mount], user: &'a ResolvedUser) -> Config<'a> {
+fn config<'a>(
+    plan: &'a Plan,
+    places: (&'a Path, Option<&'a Path>),
+    mounts: &'a [Mount],
+    user: &'a ResolvedUser,
+) -> Config<'a> {
     Config {
         oci_version: OCI_VERSION,
         process: process(plan, user),
@@ -252,7 +257,7 @@ fn config<'a>(plan: &'a Plan, cgroup: &'a Path, mounts: &'a [Mount], user: &'a R
         hostname: plan.process.hostname.as_ref().map(|name| name.value.as_str()),
         domainname: plan.process.domainname.as_ref().map(|name| name.value.as_str()),
         mounts,
-        linux: linux(plan, cgroup),
+        linux: linux(plan, places),
     }
 }
 
@@ -301,10 +306,10 @@ fn rlimit(kind: &str, limit: RlimitPlan) -> Rlimit<'_> {
     Rlimit { kind, soft: limit.soft.unwrap_or(u64::MAX), hard: limit.hard.unwrap_or(u64::MAX) }
 }
 
-fn linux<'a>(plan: &'a Plan, cgroup: &'a Path) -> Linux<'a> {
+fn linux<'a>(plan: &'a Plan, (cgroup, network): (&'a Path, Option<&'a Path>)) -> Linux<'a> {
     let user = plan.namespaces.user.as_ref().map(|user| &user.value);
     Linux {
-        namespaces: namespaces(plan),
+        namespaces: namespaces(plan, network),
         uid_mappings: user.map(|user| mappings(&user.uid_map)).unwrap_or_default(),
         gid_mappings: user.map(|user| mappings(&user.gid_map)).unwrap_or_default(),
         time_offsets: plan.namespaces.time.as_ref().map(|time| offsets(time.value)),
@@ -360,10 +365,10 @@ pub(super) fn mappings(maps: &[crate::plan::IdMapping]) -> Vec<Mapping> {
     maps.iter().map(|map| Mapping { container: map.container, host: map.host, size: map.size }).collect()
 }
 
-fn namespaces(plan: &Plan) -> Vec<Namespace<'_>> {
+fn namespaces<'a>(plan: &'a Plan, network: Option<&'a Path>) -> Vec<Namespace<'a>> {
     let mut kinds = vec!["pid", "mount", "ipc", "uts", "cgroup"];
     let joined = &plan.namespaces.joined;
-    if plan.network.value == NetworkPlan::None || joined.contains_key("network") {
+    if plan.network.value.is_own() || joined.contains_key("network") {
         kinds.push("network");
     }
     if plan.namespaces.user.is_some() || joined.contains_key("user") {
@@ -374,7 +379,13 @@ fn namespaces(plan: &Plan) -> Vec<Namespace<'_>> {
     }
     kinds
         .into_iter()
-        .map(|kind| Namespace { kind, path: joined.get(kind).map(|path| path.value.as_path()) })
+        .map(|kind| Namespace {
+            kind,
+            path: match kind {
+                "network" if network.is_some() => network,
+                _ => joined.get(kind).map(|path| path.value.as_path()),
+            },
+        })
         .collect()
 }
 

@@ -19,7 +19,7 @@ use super::context::{self, Reader};
 use super::identity::{self, Accounts, ResolvedUser};
 use super::layers::Layers;
 use super::mount_points::{self, MountPoints};
-use super::mounts::{CONTEXT, Mount, MountOrigin, mounts};
+use super::mounts::{CONTEXT, Mount, MountOrigin, add_provided, mounts};
 use super::nested;
 use super::placing;
 use super::provided::{Place, PlaceKind, with_places};
@@ -27,6 +27,7 @@ use super::rootfs::{self, Owner};
 use super::secrets;
 use super::skeleton::{self, Item, skeleton};
 use super::tree::Progress;
+use crate::network::ProvidedFile;
 use crate::plan::places::Tree;
 use crate::plan::{Access, Decided, IdMapping, NetworkPlan, Plan, RootfsPlan, SecretFile, Sources};
 
@@ -47,6 +48,15 @@ pub struct Bundle {
     pub warnings: Vec<String>,
 }
 
+/// What a container gets of a network that is attached.
+#[derive(Debug, Default)]
+pub struct GivenNetwork {
+    /// Files that tell of it.
+    pub(crate) files: Vec<ProvidedFile>,
+    /// The namespace that was made for it; `None`: the backend makes one.
+    pub(crate) namespace: Option<PathBuf>,
+}
+
 /// Makes the bundle of a plan in `path`. `looked_at` are the sources that the plan was made with, and where nucleus keeps
 /// its containers: what could not be opened then is opened and judged now.
 ///
@@ -59,8 +69,10 @@ pub fn materialise(
     cgroup: &Path,
     path: PathBuf,
     mount_points: &mut MountPoints<'_>,
+    network: GivenNetwork,
 ) -> Result<Bundle> {
     let mut mounts = mounts(plan);
+    add_provided(&mut mounts, &network.files);
     let chosen = Chosen { plan, sources: looked_at.0, state: looked_at.1 };
     let image = open_image(plan, &|path| chosen.root(path))?;
     let accounts = accounts(plan, image.as_ref())?;
@@ -75,9 +87,14 @@ pub fn materialise(
         _ => sources.get(&index).map(AsFd::as_fd),
     })?;
     add_secrets(&mounts, &mut secrets.files, &mut sources);
+    let files = network.files.into_iter().enumerate();
+    sources.extend(files.filter_map(|(index, provided)| {
+        let origin = MountOrigin::Provided(index);
+        Some((mounts.iter().position(|mount| mount.origin == origin)?, provided.file))
+    }));
     let places = places(&mounts, &sources);
     let root = open_root(plan, image, &places)?;
-    let config = config_json(plan, cgroup, &mounts, &user)?;
+    let config = config_json(plan, (cgroup, network.namespace.as_deref()), &mounts, &user)?;
     write(&path, &config).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "write the bundle").on(path.display()).because(error)
     })?;
@@ -286,7 +303,7 @@ pub fn preview(plan: &Plan, id: &ContainerId) -> Result<Box<RawValue>> {
     };
     // A container's own group gets something random behind the id.
     let cgroup = Path::new("/nucleus").join(id.as_str());
-    config_json(plan, &cgroup, &mounts(plan), &resolve_user(plan, &accounts)?)
+    config_json(plan, (&cgroup, None), &mounts(plan), &resolve_user(plan, &accounts)?)
 }
 
 fn resolve_user(plan: &Plan, accounts: &Accounts) -> Result<ResolvedUser> {

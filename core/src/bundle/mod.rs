@@ -23,7 +23,7 @@ mod tree;
 pub use config::OCI_VERSION;
 pub use document::{Document, Terminal, read};
 pub use interruption::interrupting;
-pub use materialise::{Bundle, materialise, preview};
+pub use materialise::{Bundle, GivenNetwork, materialise, preview};
 pub use mount_points::MountPoints;
 pub(crate) use mount_points::identity;
 pub(crate) use rootfs::home;

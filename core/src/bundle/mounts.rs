@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::config::{Mapping, mappings};
+use crate::network::ProvidedFile;
 use crate::plan::{
     Access, ContextMode, ContextPlan, Execution, Plan, RootfsPlan, RuntimeKind, Submounts, TmpfsPlan,
     VolumeIds, VolumePlan, tmpfs_numbers,
@@ -50,6 +51,8 @@ pub(super) enum MountOrigin {
     Secret(usize),
     /// The context, or its copy.
     Context,
+    /// A file of nucleus' own that tells of the network, by its place among those.
+    Provided(usize),
 }
 
 impl MountOrigin {
@@ -83,6 +86,24 @@ pub(super) fn mounts(plan: &Plan) -> Vec<Mount> {
         &["nosuid", "noexec", "nodev", "relatime", "ro"],
     ));
     mounts
+}
+
+/// Adds files of nucleus' own, but where the plan mounts something else.
+pub(super) fn add_provided(mounts: &mut Vec<Mount>, files: &[ProvidedFile]) {
+    let Some(cgroup) = mounts.pop() else { return };
+    for (index, provided) in files.iter().enumerate() {
+        let target = Path::new(provided.target);
+        if mounts.iter().any(|mount| mount.origin.is_own() && target.starts_with(&mount.destination)) {
+            continue;
+        }
+        let options = &["bind", "ro", "nosuid", "nodev", "noexec"];
+        mounts.push(Mount {
+            origin: MountOrigin::Provided(index),
+            ..bind(Path::new("network"), target, options)
+        });
+    }
+    sort(mounts);
+    mounts.push(cgroup);
 }
 
 /// The plan's own mounts, which stand together: parents before children, whichever list they come from, and secrets last, for

@@ -67,6 +67,7 @@ pub(super) fn origin<'p>(plan: &'p Plan, mount: &Mount) -> &'p Origin {
         MountOrigin::Tmpfs(index) => &plan.tmpfs[index].origin,
         MountOrigin::Secret(index) => &plan.secrets.list[index].origin,
         MountOrigin::Context => plan.context.as_ref().map_or(&plan.rootfs.origin, |context| &context.origin),
+        MountOrigin::Provided(_) => &plan.network.origin,
         MountOrigin::Kernel | MountOrigin::Host => &plan.rootfs.origin,
     }
 }

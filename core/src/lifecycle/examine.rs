@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use nucleus_abi::{Capability, CheckOptionsRequest, Client, Error, ErrorCode, ReportRequest, Result, SCHEMA};
+use nucleus_abi::{
+    Capability, CheckOptionsRequest, Client, Error, ErrorCode, NetworkNamespace, ReportRequest, Result,
+    SCHEMA,
+};
 
 use super::state_root::StateRoot;
 use crate::bundle::survey;
@@ -40,6 +43,8 @@ pub struct Examined {
     pub sources: Sources,
     /// Where nucleus keeps its containers.
     pub state: PathBuf,
+    /// Who makes a network namespace that is attached.
+    pub network: NetworkNamespace,
     /// What nobody enforces. Under `enforcement: strict` it refuses the start.
     pub refusals: Vec<Error>,
 }
@@ -104,7 +109,9 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
         plan.backend = Decided::new(client.description().id.clone(), Origin::BuiltIn("choice by rank"));
         promised = lines(&plan, reading);
     }
-    let checked = check(promised, &without_what_is_undermined(&plan, client.report(&request)?));
+    let report = client.report(&request)?;
+    let network = report.network;
+    let checked = check(promised, &without_what_is_undermined(&plan, report));
     let name = client.description().id.clone();
     let mut refused = refusals(&checked, &name, &[]);
     if !refused.is_empty() {
@@ -112,7 +119,7 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
         refused = refusals(&checked, &name, &able(registry, &request.asked, &name));
     }
     let state = root.path().to_owned();
-    Ok(Examined { plan, client, rows: checked, reading, sources, state, refusals: refused })
+    Ok(Examined { plan, client, rows: checked, reading, sources, state, network, refusals: refused })
 }
 
 /// The lines that concern a container: of an engine's, what the profile bounds and not what it would have run itself.
@@ -122,6 +129,10 @@ fn lines(plan: &Plan, reading: Reading) -> Vec<Row> {
         let others = ["workload.", "rootfs", "context", "mounts.", "secrets[", "namespaces."];
         let bounding = ["workload.rlimits.", "workload.oomScoreAdj", "rootfs.readonly"];
         let begins = |row: &Row, names: &[&str]| names.iter().any(|name| row.field.starts_with(name));
+        // The network is the engine's.
+        if plan.network.value.attached().is_some() {
+            lines.retain(|row| !row.field.starts_with("network."));
+        }
         lines.retain(|row| !begins(row, &others) || begins(row, &bounding) || row.value == "own");
     }
     lines

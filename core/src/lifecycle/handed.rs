@@ -15,7 +15,7 @@ use super::examine::{Reading, examine};
 use super::notify;
 use super::state_root::StateRoot;
 use super::workload::{Facts, Place, Source, Workload};
-use crate::bundle::{Bundle, Document, MountPoints, Terminal};
+use crate::bundle::{Bundle, Document, GivenNetwork, MountPoints, Terminal};
 use crate::plan::tighten::{self, Tightened};
 use crate::plan::{Bounds, Held, Sources, engine_facts, look_at_document};
 use crate::plugins::Registry;
@@ -140,7 +140,13 @@ impl Source for Handed {
     }
 
     /// Mount points that an engine's root lacks the backend makes in it, as engines expect.
-    fn workload(&self, id: &ContainerId, own: &Path, _: &mut MountPoints<'_>) -> Result<Workload> {
+    fn workload(
+        &self,
+        id: &ContainerId,
+        own: &Path,
+        _: &mut MountPoints<'_>,
+        _: GivenNetwork,
+    ) -> Result<Workload> {
         let (document, profile) = (&self.document, self.profile.as_ref());
         let cgroup = cgroup_path::of_engine(self.terms.cgroups, document.cgroups_path.as_deref(), id)?;
         let config = self.effective(own.parent().unwrap_or(own))?;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nucleus_abi::{
-    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode, ExitStatus, Process,
-    Reply, RestoreRequest, Result, SCHEMA, SandboxRequest, Then, WaitRequest,
+    Client, ContainerId, ContainerRequest, CreateReply, CreateRequest, Error, ErrorCode, ExitStatus,
+    NetworkWish, Process, Reply, RestoreRequest, Result, SCHEMA, SandboxRequest, Then, WaitRequest,
 };
 
 use rustix::stdio::{stderr, stdin, stdout};
@@ -14,6 +14,7 @@ use rustix::stdio::{stderr, stdin, stdout};
 use super::container::{ContainerDirectory, Taken};
 use super::gc;
 use super::mount_points;
+use super::networking::{self, Networking};
 use super::places;
 use super::process;
 use super::record::{RECORD_SCHEMA, Record, Supervision};
@@ -88,11 +89,13 @@ pub(super) struct Making<'a> {
 
 impl Making<'_> {
     /// Makes it.
-    pub(super) fn make(self) -> Result<Made> {
+    pub(super) fn make(mut self) -> Result<Made> {
+        let mut network = self.reserve()?;
         let directory = &self.taken.directory;
         let of_others = || mount_points::of_others(self.root, directory.id());
         let mut notes = MountPoints { ledger: &mut self.taken.ledger, of_others: &of_others };
-        let workload = self.source.workload(directory.id(), &directory.bundle(), &mut notes)?;
+        let given = network.as_mut().map(Networking::given).unwrap_or_default();
+        let workload = self.source.workload(directory.id(), &directory.bundle(), &mut notes, given)?;
         for warning in &workload.bundle.warnings {
             (self.warn)(warning);
         }
@@ -105,7 +108,10 @@ impl Making<'_> {
         if let Beginning::Checkpoint(restoration) = self.beginning {
             return self.restore(restoration, workload, plugin);
         }
-        let (gate, pid) = self.sandbox(&workload)?;
+        let Sandbox { gate, pid, namespace } = self.sandbox(&workload, network.as_ref())?;
+        if let (Some(network), Some(namespace)) = (&network, namespace) {
+            network.attach(namespace.as_fd(), self.root, &mut self.taken.ledger)?;
+        }
         // Written while the backend builds the container, which takes longer.
         let mut record = self.record(&workload, pid, plugin);
         record.write(self.taken.directory.path())?;
@@ -138,12 +144,31 @@ impl Making<'_> {
         made(restored, pid, workload.bundle)
     }
 
-    /// Calls `sandbox`, and returns the gate and the process that waits at it.
-    fn sandbox(&self, workload: &Workload) -> Result<(OwnedFd, u32)> {
+    /// Takes the container's place in its network, where it has one.
+    fn reserve(&mut self) -> Result<Option<Networking>> {
+        let Some(wanted) = self.source.network() else { return Ok(None) };
+        if let Beginning::Checkpoint(_) = self.beginning {
+            return Err(networking::no_restore(&wanted));
+        }
+        Networking::begin(&wanted, self.root, &mut *self.taken).map(Some)
+    }
+
+    /// Calls `sandbox`.
+    fn sandbox(&self, workload: &Workload, network: Option<&Networking>) -> Result<Sandbox> {
         let (request, descriptors) = self.request(workload);
+        let wish = network.map_or(NetworkWish::Leave, Networking::wish);
+        let request = SandboxRequest { network: wish, ..request };
         let reply = self.source.client().sandbox(&request, &descriptors)?;
         let mut returned: Vec<Option<OwnedFd>> = reply.descriptors.into_iter().map(Some).collect();
-        Ok((Reply::<()>::take(&mut returned, reply.document.gate)?, reply.document.pid))
+        let mut take = |index| Reply::<()>::take(&mut returned, index);
+        let gate = take(reply.document.gate)?;
+        let namespace = match (wish, reply.document.network) {
+            (NetworkWish::Leave, _) => None,
+            (NetworkWish::Attach, Some(index)) => Some(take(index)?),
+            // Nothing must run in a network that nobody attached.
+            (NetworkWish::Attach, None) => return Err(networking::no_namespace(self.source.client())),
+        };
+        Ok(Sandbox { gate, pid: reply.document.pid, namespace })
     }
 
     /// What a backend is told of the container, and what goes with it.
@@ -177,6 +202,7 @@ impl Making<'_> {
             secret_environment,
             stdio: [0, 1, 2],
             extra,
+            network: NetworkWish::Leave,
         };
         (request, descriptors)
     }
@@ -239,6 +265,15 @@ impl Making<'_> {
             held: facts.held,
         }
     }
+}
+
+/// What `sandbox` made.
+struct Sandbox {
+    gate: OwnedFd,
+    /// The process that waits at the gate.
+    pid: u32,
+    /// Its network namespace, if it is to be attached.
+    namespace: Option<OwnedFd>,
 }
 
 fn made(created: Reply<CreateReply>, pid: u32, opened: Bundle) -> Result<Made> {

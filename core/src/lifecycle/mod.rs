@@ -19,6 +19,7 @@ mod held;
 mod kill;
 mod making;
 mod mount_points;
+mod networking;
 pub mod notify;
 mod operation;
 mod owners;

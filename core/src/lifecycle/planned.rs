@@ -9,8 +9,8 @@ use nucleus_abi::{
 
 use super::cgroup_path;
 use super::examine::Examined;
-use super::workload::{Facts, Place, Source, Workload};
-use crate::bundle::{Bundle, MountPoints, OCI_VERSION, Terminal, materialise};
+use super::workload::{Facts, Place, Source, WantedNetwork, Workload};
+use crate::bundle::{Bundle, GivenNetwork, MountPoints, OCI_VERSION, Terminal, materialise};
 use crate::plan::{self, Held, RootfsPlan};
 
 impl Source for Examined {
@@ -25,12 +25,24 @@ impl Source for Examined {
         }
     }
 
-    fn workload(&self, id: &ContainerId, own: &Path, mount_points: &mut MountPoints<'_>) -> Result<Workload> {
+    fn network(&self) -> Option<WantedNetwork<'_>> {
+        let attached = self.plan.network.value.attached()?;
+        Some(WantedNetwork { plan: &self.plan, attached, namespace: self.network })
+    }
+
+    fn workload(
+        &self,
+        id: &ContainerId,
+        own: &Path,
+        mount_points: &mut MountPoints<'_>,
+        network: GivenNetwork,
+    ) -> Result<Workload> {
         let plan = &self.plan;
         let cgroup = cgroup_path::new(id).map_err(|error| {
             Error::new(ErrorCode::SystemCall, "choose the container's cgroup").because(error)
         })?;
-        let bundle = materialise(plan, (&self.sources, &self.state), &cgroup, own.to_owned(), mount_points)?;
+        let bundle =
+            materialise(plan, (&self.sources, &self.state), &cgroup, own.to_owned(), mount_points, network)?;
         Ok(Workload {
             options: plan.options.clone(),
             // The backend makes a group where a limit needs one, or where nothing else tells the container's processes.

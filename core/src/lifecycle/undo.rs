@@ -16,6 +16,7 @@ use super::mount_points::{self, MountPoint};
 use super::owners;
 use super::process;
 use super::state_root::StateRoot;
+use crate::network;
 
 /// Undoes every effect of the container's ledger and removes its directory.
 ///
@@ -38,7 +39,7 @@ pub(super) fn undo(directory: ContainerDirectory, root: &StateRoot, backend: Opt
         .iter()
         .rev()
         .filter(|_| !past_boot)
-        .filter_map(|effect| undo_one(effect, (&places, shared), &directory, backend).err())
+        .filter_map(|effect| undo_one(effect, (&places, shared), &directory, (root, backend)).err())
         .collect();
     if failures.is_empty() {
         let id = directory.id().clone();
@@ -77,10 +78,13 @@ fn undo_one(
     effect: &Effect,
     (places, shared): (&[&Path], &[Inode]),
     directory: &ContainerDirectory,
-    backend: Option<&Client>,
+    (root, backend): (&StateRoot, Option<&Client>),
 ) -> Result<()> {
     match effect {
         Effect::Process(process) => end(*process),
+        Effect::Network { name } => network::leave(root.path(), name, directory.id()),
+        Effect::Link { name, namespace } => network::remove_link(name, *namespace),
+        Effect::Rules { family, table, namespace } => network::remove_rules(family, table, *namespace),
         Effect::Cgroup { directories } => remove_cgroups(directories, directory.id(), places),
         Effect::MountPoint { directory, within, name, made } => {
             MountPoint { directory, within: *within, name, made: *made }.remove(shared)

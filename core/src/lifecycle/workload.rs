@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Result};
+use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, NetworkNamespace, Result};
 
-use crate::bundle::{Bundle, MountPoints, Terminal};
-use crate::plan::Held;
+use crate::bundle::{Bundle, GivenNetwork, MountPoints, Terminal};
+use crate::plan::{AttachedPlan, Held, Plan};
 
 /// Where a workload comes from: a profile's plan, or a bundle that an engine hands over.
 pub trait Source {
@@ -17,11 +17,31 @@ pub trait Source {
     fn terminal(&self) -> Terminal;
 
     /// Makes it, for a container whose own bundle directory is `own`. Nobody else sees that directory yet. What must be made
-    /// elsewhere are `mount_points`.
+    /// elsewhere are `mount_points`; `network` is what was made ready for it.
     ///
     /// # Errors
     /// What the host lacks, or what is wrong with the bundle.
-    fn workload(&self, id: &ContainerId, own: &Path, mount_points: &mut MountPoints<'_>) -> Result<Workload>;
+    fn workload(
+        &self,
+        id: &ContainerId,
+        own: &Path,
+        mount_points: &mut MountPoints<'_>,
+        network: GivenNetwork,
+    ) -> Result<Workload>;
+
+    /// The network that is to be attached; `None` where there is nothing to do: the namespace is empty, or somebody else's.
+    fn network(&self) -> Option<WantedNetwork<'_>> {
+        None
+    }
+}
+
+/// A network that is to be attached.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedNetwork<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) attached: &'a AttachedPlan,
+    /// Who makes the namespace.
+    pub(super) namespace: NetworkNamespace,
 }
 
 /// All that a backend is told of a container, and what its record says of it.

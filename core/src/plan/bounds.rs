@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decided::Decided;
+use super::network::NetworkPlan;
 use super::policy::Policy;
 use super::types::{
-    Access, CpuQuota, DevicePlan, Enforcement, Identity, IoRateKind, NetworkPlan, Plan, RlimitPlan,
-    SeccompPlan, UserPlan,
+    Access, CpuQuota, DevicePlan, Enforcement, Identity, IoRateKind, Plan, RlimitPlan, SeccompPlan, UserPlan,
 };
 use crate::profile::{EngineNetwork, Landlock, LandlockDefault, Loaded, Origin};
 
@@ -90,6 +90,8 @@ pub struct Bounds {
     pub sysctls: BTreeMap<String, Bound<String>>,
     /// Which networks the engine may give.
     pub network: Bound<NetworkBound>,
+    /// Not all may be connected to: nobody can hold that in a network that an engine makes.
+    pub egress: Option<Bound<bool>>,
     /// The container must have a user namespace.
     pub user_namespace: Option<Bound<bool>>,
 }
@@ -220,6 +222,7 @@ impl Bounds {
             readonly_paths: bound(&security.readonly_paths, Vec::clone),
             sysctls: sysctls.map(|(name, it)| (name.clone(), bound(it, String::clone))).collect(),
             network: network(loaded, plan),
+            egress: egress(plan),
             user_namespace: plan.namespaces.user.as_ref().map(|it| bound(it, |_| true)),
         }
     }
@@ -274,12 +277,17 @@ fn landlock(loaded: &Loaded, plan: &Plan) -> Option<Bound<LandlockBound>> {
 
 fn network(loaded: &Loaded, plan: &Plan) -> Bound<NetworkBound> {
     let refuses = loaded.profile.network.engine_network == EngineNetwork::Refuse;
-    let (value, pointer) = match plan.network.value {
+    let (value, pointer) = match &plan.network.value {
         NetworkPlan::Host => (NetworkBound::Any, "/network/mode"),
-        NetworkPlan::None if refuses => (NetworkBound::New, "/network/engineNetwork"),
-        NetworkPlan::None => (NetworkBound::Namespace, "/network/mode"),
+        _ if refuses => (NetworkBound::New, "/network/engineNetwork"),
+        NetworkPlan::None | NetworkPlan::Attached(_) => (NetworkBound::Namespace, "/network/mode"),
     };
     Bound { value, decided: loaded.origins.of(pointer).to_string() }
+}
+
+fn egress(plan: &Plan) -> Option<Bound<bool>> {
+    let policy = plan.network.value.attached()?.egress.as_ref()?;
+    policy.value.restricts().then(|| bound(policy, |_| true))
 }
 
 fn resources(plan: &Plan) -> ResourceBounds {

@@ -1,6 +1,6 @@
 //! Named defaults that follow published lists.
 
-use super::types::NetworkPlan;
+use super::network::NetworkPlan;
 
 /// What `maskedPaths` is unless the profile lists its own: the list of Docker (moby `oci/defaults.go`).
 pub(super) const MASKED_PATHS: [&str; 12] = [
@@ -47,9 +47,9 @@ const SYSCTLS: [&str; 11] = [
 /// Whether a kernel parameter, in dotted form, belongs to the container alone.
 ///
 /// `net.*` belongs to the network namespace, so it is safe only where the container has one of its own.
-pub(super) fn is_namespaced_sysctl(name: &str, network: NetworkPlan) -> bool {
+pub(super) fn is_namespaced_sysctl(name: &str, network: &NetworkPlan) -> bool {
     let listed = |known: &str| if known.ends_with('.') { name.starts_with(known) } else { name == known };
-    SYSCTLS.iter().any(|known| listed(known)) || (network == NetworkPlan::None && name.starts_with("net."))
+    SYSCTLS.iter().any(|known| listed(known)) || (network.is_own() && name.starts_with("net."))
 }
 
 #[cfg(test)]
@@ -59,16 +59,16 @@ mod tests {
     #[test]
     fn only_what_a_namespace_owns_is_safe() {
         for name in ["kernel.shmmax", "kernel.sem", "fs.mqueue.msg_max", "kernel.hostname"] {
-            assert!(is_namespaced_sysctl(name, NetworkPlan::Host), "{name}");
+            assert!(is_namespaced_sysctl(name, &NetworkPlan::Host), "{name}");
         }
         for name in ["kernel.core_pattern", "kernel.shmm", "vm.swappiness", "kernel.semaphore", "fs.mqueue"] {
-            assert!(!is_namespaced_sysctl(name, NetworkPlan::None), "{name}");
+            assert!(!is_namespaced_sysctl(name, &NetworkPlan::None), "{name}");
         }
     }
 
     #[test]
     fn network_parameters_are_safe_in_a_network_of_ones_own_only() {
-        assert!(is_namespaced_sysctl("net.ipv4.ip_forward", NetworkPlan::None));
-        assert!(!is_namespaced_sysctl("net.ipv4.ip_forward", NetworkPlan::Host));
+        assert!(is_namespaced_sysctl("net.ipv4.ip_forward", &NetworkPlan::None));
+        assert!(!is_namespaced_sysctl("net.ipv4.ip_forward", &NetworkPlan::Host));
     }
 }

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 
 use super::decided::Decided;
+use super::network::{AttachedPlan, NetworkPlan};
 use super::secrets::{Presence, SecretPlan, Swap};
 use super::types::{
     Access, AttestationPlan, CapabilitySets, ContextMode, ContextOwner, ContextPlan, DevicePlan, Enforcement,
-    EnvPlan, Execution, IdMapping, Identity, NetworkPlan, OverlayPlan, Plan, RlimitPlan, RootfsPlan,
-    SeccompPlan, Submounts, Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
+    EnvPlan, Execution, IdMapping, Identity, OverlayPlan, Plan, RlimitPlan, RootfsPlan, SeccompPlan,
+    Submounts, Terminal, TimeOffsets, TmpfsPlan, UpperPlan, UserPlan, VolumeIds, VolumePlan,
 };
 use crate::profile::Origin;
 
@@ -200,7 +201,7 @@ fn secrets(plan: &Plan, rows: &mut Rows) {
 }
 
 fn namespaces(plan: &Plan, rows: &mut Rows) {
-    match plan.network.value {
+    match &plan.network.value {
         // The line below, with the path, is what holds.
         NetworkPlan::None if plan.namespaces.joined.contains_key("network") => {}
         NetworkPlan::None => {
@@ -209,6 +210,11 @@ fn namespaces(plan: &Plan, rows: &mut Rows) {
         }
         NetworkPlan::Host => {
             rows.push("network.mode", "host", &plan.network.origin, &[Capability::NetworkHost]);
+        }
+        NetworkPlan::Attached(attached) => {
+            let needs = [Capability::NamespaceNetwork, Capability::NetworkAttached];
+            rows.push("network.mode", "bridge", &plan.network.origin, &needs);
+            self::attached(attached, rows);
         }
     }
     for (kind, needs) in [
@@ -236,6 +242,46 @@ fn namespaces(plan: &Plan, rows: &mut Rows) {
     }
     if let Some(time) = &plan.namespaces.time {
         rows.push("namespaces.time", offsets(time.value), &time.origin, &[Capability::NamespaceTime]);
+    }
+}
+
+/// What the core itself attaches and enforces.
+fn attached(plan: &AttachedPlan, rows: &mut Rows) {
+    rows.push("network.name", plan.name.value.as_str(), &plan.name.origin, &[]);
+    if let Some(subnets) = &plan.subnets {
+        rows.push("network.subnets", list(subnets.value.iter()), &subnets.origin, &[]);
+    }
+    if let Some(addresses) = &plan.address {
+        rows.push("network.address", list(addresses.value.iter()), &addresses.origin, &[]);
+    }
+    if let Some(mac) = &plan.mac {
+        rows.push("network.mac", mac.value.to_string(), &mac.origin, &[]);
+    }
+    rows.push("network.mtu", plan.mtu.value.to_string(), &plan.mtu.origin, &[]);
+    match &plan.resolver.servers {
+        Some(servers) if servers.value.is_empty() => {
+            rows.push("network.dns", "none", &servers.origin, &[]);
+        }
+        Some(servers) => rows.push("network.dns", list(servers.value.iter()), &servers.origin, &[]),
+        None => rows.push("network.dns", "the host's", &Origin::BuiltIn("default"), &[]),
+    }
+    if let Some(search) = &plan.resolver.search {
+        rows.push("network.dnsSearch", list(search.value.iter()), &search.origin, &[]);
+    }
+    for (name, address) in &plan.hosts {
+        rows.push(format!("network.hosts.{name}"), address.value.to_string(), &address.origin, &[]);
+    }
+    for (index, publish) in plan.publish.iter().enumerate() {
+        rows.push(format!("network.publish[{index}]"), publish.value.to_string(), &publish.origin, &[]);
+    }
+    let Some(egress) = &plan.egress else {
+        return rows.push("network.egress", "everywhere", &Origin::BuiltIn("default"), &[]);
+    };
+    rows.push("network.egress.default", egress.value.otherwise.word(), &egress.origin, &[]);
+    for rule in &egress.value.rules {
+        let ports = rule.ports.map_or_else(|| "all".to_owned(), |ports| ports.to_string());
+        let field = format!("network.egress.{}", rule.verdict.word());
+        rows.push(field, format!("{}, {ports}", rule.to), &egress.origin, &[]);
     }
 }
 

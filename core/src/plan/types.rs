@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::decided::Decided;
 use super::host::RuntimeEntry;
+use super::network::NetworkPlan;
 use super::policy::Policy;
 use super::secrets::SecretsPlan;
 use crate::profile::Origin;
@@ -363,15 +364,6 @@ impl Plan {
         let may = |name| self.security.capabilities.value.bounding.contains(name);
         !self.devices.is_empty() || (may("CAP_MKNOD") && may("CAP_SYS_ADMIN"))
     }
-}
-
-/// The network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetworkPlan {
-    /// A namespace with a loopback interface and nothing else.
-    None,
-    /// The host's.
-    Host,
 }
 
 /// Namespaces that are joined or need more than a flag. All others are the container's own.

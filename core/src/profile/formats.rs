@@ -1,10 +1,10 @@
 //! The parsers behind the `format`s of the schema, so that diagnostics can say what each of them would.
 
 use super::values::{
-    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cpus, DeviceAccess, DeviceRef,
-    Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath, IndexSet, PathPattern,
-    PluginName, PublicKey, RlimitName, RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer,
-    UserSpec,
+    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cidr, Cpus, DeviceAccess,
+    DeviceRef, Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath, IndexSet,
+    IpAddress, MacAddress, NetworkName, PathPattern, PluginName, Ports, PublicKey, Publish, RlimitName,
+    RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -31,11 +31,12 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 25] = [
+static FORMATS: [Format; 31] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
     Format::of::<CapabilityName>(),
+    Format::of::<Cidr>(),
     Format::of::<Cpus>(),
     Format::of::<DeviceAccess>(),
     Format::of::<DeviceRef>(),
@@ -47,9 +48,14 @@ static FORMATS: [Format; 25] = [
     Format::of::<HostName>(),
     Format::of::<HostPath>(),
     Format::of::<IndexSet>(),
+    Format::of::<IpAddress>(),
+    Format::of::<MacAddress>(),
+    Format::of::<NetworkName>(),
     Format::of::<PathPattern>(),
     Format::of::<PluginName>(),
+    Format::of::<Ports>(),
     Format::of::<PublicKey>(),
+    Format::of::<Publish>(),
     Format::of::<RlimitName>(),
     Format::of::<RlimitValue>(),
     Format::of::<Sha256>(),

@@ -106,6 +106,8 @@ pub enum Capability {
     NetworkNone,
     /// The host's network.
     NetworkHost,
+    /// A network that the core attaches, and no other way out of the container.
+    NetworkAttached,
 }
 
 /// One line of the published table: an entry of the vocabulary, what it promises, which profile field asks for it.
@@ -125,7 +127,7 @@ const fn entry(name: &'static str, field: &'static str, promise: &'static str) -
 
 impl Capability {
     /// The whole vocabulary, in the order of the published table.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::NamespacePid,
         Self::NamespaceMount,
         Self::NamespaceNetwork,
@@ -170,6 +172,7 @@ impl Capability {
         Self::Io,
         Self::NetworkNone,
         Self::NetworkHost,
+        Self::NetworkAttached,
     ];
 
     /// The entry's line of the published table.
@@ -251,6 +254,11 @@ impl Capability {
             Self::Io => entry("io", "resources.io", "weight and rates of block input and output"),
             Self::NetworkNone => entry("network-none", "network.mode", "no network but its own loopback"),
             Self::NetworkHost => entry("network-host", "network.mode", "the host's network"),
+            Self::NetworkAttached => entry(
+                "network-attached",
+                "network.mode",
+                "a network that the core attaches, and no other way out",
+            ),
         }
     }
 
@@ -294,6 +302,19 @@ impl Verdict {
     }
 }
 
+/// Who makes the network namespace that the core attaches to a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkNamespace {
+    /// The core, before `sandbox`: the configuration names it by a path that leads to it until `create` has returned.
+    /// Whatever runs bundles can do that.
+    #[default]
+    BeforeCreate,
+    /// The backend, in `sandbox`, whose reply brings it ([`crate::SandboxReply::network`]): a namespace that belongs to a
+    /// user namespace of the container can be made by nobody else. The core attaches it before `create`.
+    Owned,
+}
+
 /// What a backend can enforce on this host: an answer to each entry that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapabilityReport {
@@ -301,6 +322,9 @@ pub struct CapabilityReport {
     pub schema: u32,
     /// The answers. An entry that is missing counts as no.
     pub entries: BTreeMap<Capability, Verdict>,
+    /// Who makes a network namespace that is attached to a network.
+    #[serde(default)]
+    pub network: NetworkNamespace,
 }
 
 impl CapabilityReport {
@@ -309,6 +333,7 @@ impl CapabilityReport {
         Self {
             schema: SCHEMA,
             entries: asked.iter().map(|capability| (*capability, answer(*capability))).collect(),
+            network: NetworkNamespace::default(),
         }
     }
 

@@ -216,6 +216,21 @@ pub struct SandboxRequest {
     /// What the workload holds beyond these: its descriptors 3, 4 and so on.
     #[serde(default)]
     pub extra: Vec<DescriptorIndex>,
+    /// Whether the core attaches the network namespace that the backend makes
+    /// ([`crate::NetworkNamespace::Owned`]).
+    #[serde(default)]
+    pub network: NetworkWish,
+}
+
+/// What the core does with a network namespace that a backend makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkWish {
+    /// Nothing.
+    #[default]
+    Leave,
+    /// It attaches it to a network, before `create`: the reply brings it.
+    Attach,
 }
 
 /// The reply to `sandbox`.
@@ -225,6 +240,9 @@ pub struct SandboxReply {
     pub pid: u32,
     /// The gate, to be given to `create`. When its last copy is closed before, the sandbox dies by itself.
     pub gate: DescriptorIndex,
+    /// The network namespace that it made, where [`NetworkWish::Attach`] asks for it.
+    #[serde(default)]
+    pub network: Option<DescriptorIndex>,
 }
 
 /// `create`: build the rest, up to the point where only `start` is missing.

@@ -50,6 +50,27 @@ pub enum Effect {
         /// What was made; `None` for a name that nobody else uses.
         made: Option<Inode>,
     },
+    /// A place in a network. Undone by giving it back; the network ends with the last.
+    Network {
+        /// The network's name below this state root.
+        name: String,
+    },
+    /// A network device. Undone by removing it.
+    Link {
+        /// Its name, which nothing else has had.
+        name: String,
+        /// The network namespace in which it is, by device and inode (namespaces(7)).
+        namespace: Inode,
+    },
+    /// A table of the packet filter. Undone by removing it with all that is in it.
+    Rules {
+        /// Its family, as nft(8) calls it.
+        family: String,
+        /// Its name, which nothing else has had.
+        table: String,
+        /// The network namespace in which it is.
+        namespace: Inode,
+    },
     /// A process that may outlive the one that made it. Undone by SIGKILL, if it is still the same process.
     Process(Process),
     /// Something only the backend knows. Undone by its `undo` verb.

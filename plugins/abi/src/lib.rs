@@ -49,7 +49,7 @@ pub use abi_stable;
 pub use inventory;
 
 pub use backend::Backend;
-pub use capability::{Capability, CapabilityReport, Verdict};
+pub use capability::{Capability, CapabilityReport, NetworkNamespace, Verdict};
 pub use checkpoint::*;
 pub use client::Client;
 pub use descriptors::{Descriptors, Reply};

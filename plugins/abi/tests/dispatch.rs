@@ -158,6 +158,7 @@ fn a_panic_becomes_an_error_that_names_the_plugin() {
         secret_environment: None,
         stdio: [0, 1, 2],
         extra: Vec::new(),
+        network: nucleus_abi::NetworkWish::Leave,
     };
     let error = client().sandbox(&request, &[]).unwrap_err();
     assert_eq!(error.code, ErrorCode::PluginPanicked);

@@ -20,6 +20,7 @@ mod mount_points;
 mod mount_policy;
 mod mounts;
 mod namespaces;
+mod network;
 mod oci;
 mod overlays;
 mod plugins;

@@ -171,6 +171,7 @@ impl Bundle {
             secret_environment: None,
             stdio: [1, 2, 3],
             extra: (first_extra..fds.len()).collect(),
+            network: nucleus_abi::NetworkWish::Leave,
         };
         let mut reply = client().sandbox(&request, &fds)?;
         Ok(reply.descriptors.remove(0))

@@ -6,12 +6,13 @@ pub(crate) use self::files::belongs_to_runtime;
 use super::decided::Decided;
 use super::host::HostFacts;
 use super::policy::Policy;
-use super::types::{Enforcement, NetworkPlan, Plan};
+use super::types::{Enforcement, Plan};
 use crate::profile::{self, Loaded, Profile};
 
 mod devices;
 mod files;
 mod namespaces;
+mod network;
 mod policy;
 mod process;
 mod resources;
@@ -46,7 +47,7 @@ impl Resolver<'_> {
         let secrets = self.secrets(&mount_policy);
         let context = self.context(&mount_policy);
         let rootfs_access = self.rootfs_access();
-        let security = self.security(network.value, rootfs_access.value, &volumes, &tmpfs);
+        let security = self.security(&network.value, rootfs_access.value, &volumes, &tmpfs);
         Plan {
             profile: self.decided("/name", self.profile.name.clone().unwrap_or_else(|| "default".to_owned())),
             backend: self.decided("/backend", self.profile.backend.name().as_str().to_owned()),
@@ -101,21 +102,6 @@ impl Resolver<'_> {
             profile::Enforcement::Strict => Enforcement::Strict,
             profile::Enforcement::Permissive => Enforcement::Permissive,
         }
-    }
-
-    fn network(&mut self) -> Decided<NetworkPlan> {
-        let network = match self.profile.network.mode {
-            profile::NetworkMode::None => NetworkPlan::None,
-            profile::NetworkMode::Host => NetworkPlan::Host,
-        };
-        if network == NetworkPlan::Host && !self.profile.network.allow_host {
-            self.mistake(
-                "/network/mode",
-                "the host's network is given only where the profile allows it",
-                "add `allowHost: true` to `network`, or choose another mode",
-            );
-        }
-        self.decided("/network/mode", network)
     }
 }
 

@@ -10,17 +10,16 @@ use super::Resolver;
 use crate::plan::decided::Decided;
 use crate::plan::defaults::{MASKED_PATHS, READONLY_PATHS, is_namespaced_sysctl};
 use crate::plan::landlock::default_rules;
+use crate::plan::network::NetworkPlan;
 use crate::plan::seccomp;
-use crate::plan::types::{
-    Access, CapabilitySets, NetworkPlan, SeccompPlan, SecurityPlan, TmpfsPlan, VolumePlan,
-};
+use crate::plan::types::{Access, CapabilitySets, SeccompPlan, SecurityPlan, TmpfsPlan, VolumePlan};
 use crate::profile::values::{AbsolutePath, CapabilityName};
 use crate::profile::{Capabilities, Landlock, LandlockDefault, LandlockPaths, Origin, Seccomp, SeccompNamed};
 
 impl Resolver<'_> {
     pub(super) fn security(
         &mut self,
-        network: NetworkPlan,
+        network: &NetworkPlan,
         rootfs: Access,
         volumes: &[Decided<VolumePlan>],
         tmpfs: &[Decided<TmpfsPlan>],
@@ -139,7 +138,7 @@ impl Resolver<'_> {
         self.profile.namespaces.joined().iter().any(|(kind, _)| *kind == owner).then_some(owner)
     }
 
-    fn sysctls(&mut self, network: NetworkPlan) -> BTreeMap<String, Decided<String>> {
+    fn sysctls(&mut self, network: &NetworkPlan) -> BTreeMap<String, Decided<String>> {
         let mut sysctls = BTreeMap::new();
         for (name, value) in &self.profile.security.sysctls {
             let pointer = format!("/security/sysctls/{name}");

@@ -23,6 +23,15 @@ pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &Engi
         }
     }
     network(document, entry("network"), bounds, facts);
+    if let Some(bound) = &bounds.egress {
+        let asked = "the profile bounds what may be connected to, and the engine makes the network";
+        document.refuse(
+            field,
+            asked,
+            bound,
+            "let the engine's network hold the policy, and remove `network.egress`",
+        );
+    }
     let devices =
         document.get("linux.netDevices").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
     if devices && bounds.network.value != NetworkBound::Any {

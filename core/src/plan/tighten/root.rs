@@ -8,8 +8,8 @@ use super::EngineFacts;
 use super::document::Document;
 use crate::plan::bounds::{Bound, Bounds, NetworkBound};
 use crate::plan::defaults::is_namespaced_sysctl;
+use crate::plan::network::NetworkPlan;
 use crate::plan::policy::Policy;
-use crate::plan::types::NetworkPlan;
 
 pub(super) fn tighten(document: &mut Document<'_>, bounds: &Bounds, facts: &EngineFacts) -> Result<()> {
     if let Some(root) = &facts.root
@@ -68,7 +68,7 @@ fn sysctls(document: &mut Document<'_>, bounds: &Bounds) -> Result<()> {
         NetworkBound::Namespace | NetworkBound::New => NetworkPlan::None,
     };
     for name in names {
-        if !is_namespaced_sysctl(&name.replace('/', "."), network) {
+        if !is_namespaced_sysctl(&name.replace('/', "."), &network) {
             let asked = format!("`{name}` belongs to the host, not to the container");
             document.refuse("linux.sysctl", asked, &bounds.held.profile, "set it on the host");
         }

@@ -15,7 +15,7 @@ pub struct FileName(String);
 
 /// A host or domain name: labels of letters, digits and `-`, joined by `.`; at most 64 bytes (the kernel's
 /// `__NEW_UTS_LEN`, sethostname(2)).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostName(String);
 
 /// The name under which a backend registers, or `auto`: the best one that can enforce the plan on this host.

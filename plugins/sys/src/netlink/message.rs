@@ -43,7 +43,7 @@ impl Body {
         self.attribute(kind, &[text.as_bytes(), b"\0"].concat());
     }
 
-    /// A number in the order of bytes that nf_tables has for all of its own.
+    /// A number in the order of bytes that `nf_tables` has for all of its own.
     pub(super) fn number(&mut self, kind: u16, number: u32) {
         self.attribute(kind, &number.to_be_bytes());
     }

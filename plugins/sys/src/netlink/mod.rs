@@ -2,6 +2,7 @@
 //!
 //! Messages are built and read through checked lengths only (CVE-2021-43784).
 
+pub mod conntrack;
 mod message;
 pub mod nftables;
 mod route;

@@ -36,6 +36,7 @@ const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_PERMANENT: u32 = 0x80;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 /// What the kernel says of an address: that its probe is under way, or failed.
 const IFA_F_STATES: u32 = 0x40 | 0x08 | 0x04 | IFA_F_PERMANENT;
 const IFF_UP: u32 = 1;
@@ -86,6 +87,12 @@ impl Address {
             attributes.push((IFA_BROADCAST, broadcast.to_be_bytes().to_vec()));
         }
         Self { family: family(address), prefix_length: prefix, scope: 0, flags: IFA_F_NODAD, attributes }
+    }
+
+    /// Without a route to its network (`IFA_F_NOPREFIXROUTE`): whoever has it reaches nobody without being told how.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { flags: self.flags | IFA_F_NOPREFIXROUTE, ..self }
     }
 
     /// Whether an operator gave it to the device for good, to be reached from anywhere: `RT_SCOPE_UNIVERSE`.

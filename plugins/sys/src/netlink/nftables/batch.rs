@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::message::Body;
+use super::super::message::{Body, attribute};
 use super::super::socket::{ACK, CREATE, EXCLUSIVE, REQUEST, Socket};
 use super::expression::{Expression, LIST_ELEMENT, VALUE, VERDICT, Verdict, list};
 use super::{Family, NFTABLES, header};
@@ -120,7 +120,7 @@ pub struct Map<'a> {
 }
 
 /// An entry of a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Element {
     /// What is looked up; each part fills words of four bytes.
     pub key: Vec<u8>,
@@ -128,8 +128,21 @@ pub struct Element {
     pub value: Found,
 }
 
+impl Element {
+    /// As the kernel shows it.
+    pub(super) fn read(element: &[u8]) -> Option<Self> {
+        let key = attribute(attribute(element, 1)?, VALUE)?.to_vec();
+        let data = attribute(element, 2)?;
+        let value = match attribute(data, VERDICT) {
+            Some(verdict) => Found::Verdict(Verdict::read(verdict)?),
+            None => Found::Values(attribute(data, VALUE)?.to_vec()),
+        };
+        Some(Self { key, value })
+    }
+}
+
 /// What is found in a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Found {
     /// A verdict.
     Verdict(Verdict),
@@ -277,7 +290,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Of no family, and for nf_tables.
+/// Of no family, and for `nf_tables`.
 fn boundary() -> Body {
     let [high, low] = NFTABLES.to_be_bytes();
     Body::new([0, 0, high, low])

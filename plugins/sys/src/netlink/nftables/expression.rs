@@ -28,7 +28,7 @@ impl Register {
 }
 
 /// What becomes of a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It goes on.
     Accept,
@@ -41,6 +41,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// As the kernel shows it. `None` for one that we never make.
+    pub(super) fn read(verdict: &[u8]) -> Option<Self> {
+        let code = attribute(verdict, 1)?.try_into().ok().map(i32::from_be_bytes)?;
+        match code {
+            0 => Some(Self::Drop),
+            1 => Some(Self::Accept),
+            -3 => attribute(verdict, 2).map(|chain| Self::Jump(text(chain))),
+            -5 => Some(Self::Return),
+            _ => None,
+        }
+    }
+
     /// `NFTA_VERDICT_CODE` and `NFTA_VERDICT_CHAIN`.
     pub(super) fn fill(&self, body: &mut Body) {
         let code: i32 = match self {
@@ -148,7 +160,7 @@ impl Comparison {
 pub enum Refusal {
     /// The connection is reset: for TCP.
     Reset,
-    /// An operator forbids it: ICMP or ICMPv6.
+    /// An operator forbids it: ICMP or `ICMPv6`.
     Prohibited,
 }
 

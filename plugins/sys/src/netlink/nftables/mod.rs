@@ -1,4 +1,4 @@
-//! The packet filter, nf_tables (nft(8)).
+//! The packet filter, `nf_tables` (nft(8)).
 
 mod batch;
 mod expression;
@@ -7,7 +7,7 @@ use std::io;
 
 use rustix::net::netlink::NETFILTER;
 
-use super::message::{Body, attribute, text};
+use super::message::{Body, attribute, attributes, text};
 use super::socket::{DUMP, Socket};
 
 pub use batch::{Base, Batch, Element, Found, Gives, Hook, Map, Purpose, Type};
@@ -58,6 +58,8 @@ fn header(family: Family) -> Body {
 /// A rule as the kernel shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
+    /// Its table.
+    pub table: String,
     /// Its chain.
     pub chain: String,
     expressions: Vec<u8>,
@@ -67,7 +69,7 @@ impl Rule {
     fn read(body: &[u8]) -> Option<Self> {
         let body = body.get(4..)?;
         let expressions = attribute(body, 4).unwrap_or_default().to_vec();
-        Some(Self { chain: text(attribute(body, 2)?), expressions })
+        Some(Self { table: text(attribute(body, 1)?), chain: text(attribute(body, 2)?), expressions })
     }
 
     /// Whether it is made of these, in this order.
@@ -104,7 +106,7 @@ impl NfTables {
         batch.commit(&mut self.socket)
     }
 
-    /// Whether there is such a table. EINVAL where the kernel has no nf_tables.
+    /// Whether there is such a table. EINVAL where the kernel has no `nf_tables`.
     pub fn has_table(&mut self, family: Family, name: &str) -> io::Result<bool> {
         let mut body = header(family);
         body.text(1, name);
@@ -124,10 +126,12 @@ impl NfTables {
         Ok(answers.iter().filter_map(|(_, body)| of_table(body)).collect())
     }
 
-    /// All rules of a table, in the order of their chains. None for a table that is not there.
-    pub fn rules(&mut self, family: Family, table: &str) -> io::Result<Vec<Rule>> {
+    /// All rules of a table, or of all tables, in the order of their chains. None for a table that is not there.
+    pub fn rules(&mut self, family: Family, table: Option<&str>) -> io::Result<Vec<Rule>> {
         let mut body = header(family);
-        body.text(1, table);
+        if let Some(table) = table {
+            body.text(1, table);
+        }
         let answers = self.socket.ask(NFTABLES << 8 | GET_RULE, DUMP, &body)?;
         Ok(answers
             .iter()
@@ -136,21 +140,18 @@ impl NfTables {
             .collect())
     }
 
-    /// The keys of a map. ENOENT if it is not there.
-    pub fn keys(&mut self, family: Family, table: &str, map: &str) -> io::Result<Vec<Vec<u8>>> {
+    /// The entries of a map. ENOENT if it is not there.
+    pub fn elements(&mut self, family: Family, table: &str, map: &str) -> io::Result<Vec<Element>> {
         let mut body = header(family);
         body.text(1, table);
         body.text(2, map);
         let answers = self.socket.ask(NFTABLES << 8 | GET_ELEMENT, DUMP, &body)?;
-        let mut keys = Vec::new();
+        let mut found = Vec::new();
         for (_, body) in &answers {
             let elements = body.get(4..).and_then(|body| attribute(body, 3)).unwrap_or_default();
-            for (_, element) in super::message::attributes(elements) {
-                let key = attribute(element, 1).and_then(|key| attribute(key, expression::VALUE));
-                keys.extend(key.map(<[u8]>::to_vec));
-            }
+            found.extend(attributes(elements).filter_map(|(_, element)| Element::read(element)));
         }
-        Ok(keys)
+        Ok(found)
     }
 }
 
