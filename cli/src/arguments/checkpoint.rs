@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use nucleus_abi::{Error, ErrorCode, Extra, Images, ManageCgroups, PageServer, Result};
 use nucleus_core::lifecycle::CheckpointPlace;
 
-use super::container_id;
+use super::{container_id, last_wins};
 
 /// Where images lie unless it is said, below the working directory: runc's default.
 const IMAGES: &str = "checkpoint";
@@ -34,6 +34,7 @@ pub(crate) fn checkpoint(command: Command) -> Command {
             value("status-fd", "NUMBER", "Refused, as is --lazy-pages").hide(true),
         ])
         .arg(container_id())
+        .mut_args(last_wins)
 }
 
 pub(crate) fn restore(command: Command) -> Command {
@@ -52,6 +53,7 @@ pub(crate) fn restore(command: Command) -> Command {
             value("preserve-fds", "NUMBER", "Refused: the processes have their descriptors").hide(true),
         ])
         .arg(container_id())
+        .mut_args(last_wins)
 }
 
 fn both() -> impl Iterator<Item = Arg> {

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::container_id;
+use super::{container_id, last_wins};
 use crate::interval::Interval;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -16,5 +16,5 @@ pub(crate) fn arguments(command: Command) -> Command {
         .value_parser(value_parser!(Interval))
         .default_value("5s")
         .help("How often statistics are printed, such as 5s, 1m30s or 500ms");
-    command.args([stats, interval, container_id()])
+    command.args([stats, interval, container_id()]).mut_args(last_wins)
 }

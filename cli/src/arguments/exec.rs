@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, Command, value_parser};
 use nucleus_core::lifecycle::ExecUser;
 
-use super::container;
+use super::{container, last_wins};
 
 /// What changes the container's own process, which a document of its own takes the place of.
 const CHANGES: [&str; 9] =
@@ -43,6 +43,7 @@ pub(crate) fn arguments(command: Command) -> Command {
             switch("ignore-paused", "Wait in a paused container instead of refusing"),
             words("The container's id, then the program and its arguments"),
         ])
+        .mut_args(last_wins)
 }
 
 /// The id, and everything behind it: none of that is an option of ours.

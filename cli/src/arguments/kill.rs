@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::container_id;
+use super::{container_id, last_wins};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let all = Arg::new("all")
@@ -14,5 +14,5 @@ pub(crate) fn arguments(command: Command) -> Command {
         .value_name("SIGNAL")
         .default_value("SIGTERM")
         .help("A name, with or without SIG, or a number");
-    command.args([all, container_id(), signal])
+    command.args([all, container_id(), signal]).mut_args(last_wins)
 }

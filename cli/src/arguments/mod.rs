@@ -243,6 +243,17 @@ fn container_id() -> Arg {
     Arg::new("container").value_name("ID").required(true).help("The container's id")
 }
 
+/// Of an option that engines repeat (Podman 4.3: `--leave-running --leave-running`), the last holds, as with runc.
+fn last_wins(option: Arg) -> Arg {
+    match option.get_action() {
+        ArgAction::Set | ArgAction::SetTrue if !option.is_positional() => {
+            let id = option.get_id().clone();
+            option.overrides_with(id)
+        }
+        _ => option,
+    }
+}
+
 /// `--format table|json`.
 fn output_format() -> Arg {
     Arg::new("format")
@@ -263,6 +274,20 @@ mod tests {
         assert_eq!(error_format_of(&words("nucleus --error-format json --nonsense")), ErrorFormat::Json);
         assert_eq!(error_format_of(&words("nucleus --error-format=json")), ErrorFormat::Json);
         assert_eq!(error_format_of(&words("nucleus run -- x --error-format json")), ErrorFormat::Text);
+    }
+
+    #[test]
+    fn an_option_may_be_repeated_where_engines_speak() {
+        let parsed = |text: &str| {
+            let words: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+            let matches = parse(&words).unwrap();
+            matches.subcommand().unwrap().1.clone()
+        };
+        assert!(parsed("nucleus checkpoint --leave-running --leave-running x").get_flag("leave-running"));
+        let created = parsed("nucleus create --bundle a --bundle=b x");
+        assert_eq!(created.get_one::<PathBuf>("bundle"), Some(&PathBuf::from("b")));
+        let executed = parsed("nucleus exec -t -t --cwd /a --cwd /b -e A=1 -e B=2 x sh");
+        assert_eq!(executed.get_many::<String>("env").unwrap().collect::<Vec<_>>(), ["A=1", "B=2"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::output_format;
+use super::{last_wins, output_format};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let words = Arg::new("words")
@@ -11,5 +11,5 @@ pub(crate) fn arguments(command: Command) -> Command {
         .trailing_var_arg(true)
         .allow_hyphen_values(true)
         .help("The container's id [default: list the containers], then options of ps(1) [default: -ef]");
-    command.args([output_format().short('f'), words])
+    command.args([output_format().short('f'), words]).mut_args(last_wins)
 }

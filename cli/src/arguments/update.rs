@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::container_id;
+use super::{container_id, last_wins};
 
 /// What stands in a limit's option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let ignored = IGNORED.iter().map(|name| option(name).hide(true));
     let caches =
         CACHES.iter().map(|(name, _)| option(name).help("Schema of the container's own class of resctrl"));
-    command.arg(resources).args(limits).args(ignored).args(caches).arg(container_id())
+    command.arg(resources).args(limits).args(ignored).args(caches).arg(container_id()).mut_args(last_wins)
 }
 
 fn option(name: &'static str) -> Arg {

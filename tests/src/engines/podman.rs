@@ -1,6 +1,7 @@
 //! Podman, with a store of its own.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::{Call, IMAGE, image, remove_cgroups, runtime_with_root};
 use crate::host::Host;
@@ -48,6 +49,14 @@ impl<'host> Podman<'host> {
     pub fn runtime_flag(mut self, flag: &str) -> Self {
         self.prefix.extend(["--runtime-flag", flag].map(OsString::from));
         self
+    }
+
+    /// With a criu that is not installed: Podman looks for it in its `PATH`, and nucleus is told where it is.
+    pub fn with_criu(mut self, criu: &Path) -> Self {
+        let directory = criu.parent().expect("it lies in a directory").display();
+        let path = format!("PATH={directory}:{}", std::env::var("PATH").unwrap_or_default());
+        self.prefix.insert(1, path.into());
+        self.runtime_flag(&format!("criu={}", criu.display()))
     }
 
     /// `podman WORDS…`.
@@ -108,7 +117,7 @@ impl Drop for Podman<'_> {
 fn prefix(host: &Host, cgroups: Manager) -> Vec<OsString> {
     let containers = host.file("containers.conf", containers_conf(host, cgroups));
     let storage = host.file("storage.conf", storage_conf(host));
-    let variable = |name: &str, path: &std::path::Path| format!("{name}={}", path.display()).into();
+    let variable = |name: &str, path: &Path| format!("{name}={}", path.display()).into();
     vec![
         "env".into(),
         variable("CONTAINERS_CONF", &containers),

@@ -2,6 +2,7 @@
 
 mod containerd;
 mod docker;
+mod podman_checkpoint;
 mod podman_exec;
 mod podman_files;
 mod podman_health;
