@@ -135,9 +135,26 @@ fn default_root() -> StateRoot {
 pub(crate) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
     // Every verb costs what its `Command` costs, so only the one that was typed is made. Where that does not parse, the
     // words mean something else, or the answer is a text in which all verbs stand.
-    let typed = verb_of(arguments)
-        .and_then(|verb| command(slice::from_ref(verb)).try_get_matches_from(arguments).ok());
+    let alone = |words: &[OsString]| {
+        verb_of(words).and_then(|verb| command(slice::from_ref(verb)).try_get_matches_from(words).ok())
+    };
+    let typed = alone(arguments).or_else(|| alone(&with_two_dashes(arguments)?));
     typed.map_or_else(|| command(VERBS).try_get_matches_from(arguments), Ok)
+}
+
+/// runc takes its long options with one dash too, and containerd's shim says `-no-subreaper`. `None` where words of a workload
+/// may be among them.
+fn with_two_dashes(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let verb = verb_of(arguments).filter(|verb| !["run", "exec", "ps"].contains(&verb.name))?;
+    let options = (verb.arguments)(Command::new(verb.name));
+    let is_long = |name: &str| options.get_arguments().any(|option| option.get_long() == Some(name));
+    let word = |word: &OsString| match word.to_str().and_then(|text| text.strip_prefix('-')) {
+        Some(text) if text.len() > 1 && is_long(text.split('=').next().unwrap_or(text)) => {
+            OsString::from(format!("--{text}"))
+        }
+        _ => word.clone(),
+    };
+    Some(arguments.iter().map(word).collect())
 }
 
 /// The first word that is a verb.
@@ -288,6 +305,17 @@ mod tests {
         assert_eq!(created.get_one::<PathBuf>("bundle"), Some(&PathBuf::from("b")));
         let executed = parsed("nucleus exec -t -t --cwd /a --cwd /b -e A=1 -e B=2 x sh");
         assert_eq!(executed.get_many::<String>("env").unwrap().collect::<Vec<_>>(), ["A=1", "B=2"]);
+    }
+
+    #[test]
+    fn one_dash_is_enough_where_engines_speak() {
+        let words = |text: &str| -> Vec<OsString> { text.split(' ').map(OsString::from).collect() };
+        let restored = parse(&words("nucleus restore -detach -no-subreaper -bundle=b x")).unwrap();
+        let restored = restored.subcommand().unwrap().1;
+        assert!(restored.get_flag("no-subreaper") && restored.get_flag("detach"));
+        assert_eq!(restored.get_one::<PathBuf>("bundle"), Some(&PathBuf::from("b")));
+        assert!(parse(&words("nucleus restore -nonsense x")).is_err());
+        assert!(parse(&words("nucleus run -no-subreaper x")).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! containerd, with a store and a socket of its own, driven by `ctr`.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Containerd<'host> {
     host: &'host Host,
     server: Option<Server>,
+    /// What the shim calls.
+    binary: PathBuf,
 }
 
 impl<'host> Containerd<'host> {
@@ -26,10 +29,21 @@ impl<'host> Containerd<'host> {
         let configuration = host.file("containerd.toml", configuration(host));
         let words = ["containerd", "--config", configuration.to_str().expect("a plain path")];
         let server = Server::start(host, &words, || ctr(host, &["version"]));
-        let this = Self { host, server: Some(server) };
+        let this = Self { host, server: Some(server), binary: runtime() };
         let archive = image::archive(host);
         this.ctr(&["image", "import", archive.to_str().expect("a plain path")]).text();
         this
+    }
+
+    /// With a criu that is not installed: `ctr` has no place to name it, so the runtime is called by a script that does.
+    pub fn with_criu(mut self, criu: &Path) -> Self {
+        let script =
+            format!("#!/bin/sh\nexec '{}' --criu '{}' \"$@\"\n", self.binary.display(), criu.display());
+        let binary = self.host.file("with-criu", script);
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755))
+            .expect("make it executable");
+        self.binary = binary;
+        self
     }
 
     /// `ctr WORDS…`, in a namespace of containerd that is called like the test's scope: cgroups are too, then.
@@ -39,7 +53,7 @@ impl<'host> Containerd<'host> {
 
     /// `ctr run FLAGS… IMAGE ID COMMAND…`, with nucleus as the binary of the runc shim.
     pub fn run(&self, id: &str, flags: &[&str], command: &[&str]) -> Call {
-        let (binary, root) = (runtime(), self.host.root());
+        let (binary, root) = (self.binary.clone(), self.host.root());
         let text = |path: &Path| path.to_str().expect("a plain path").to_owned();
         let (binary, root) = (text(&binary), text(&root));
         let runtime = ["run", "--runc-binary", &binary, "--runc-root", &root];

@@ -122,3 +122,30 @@ fn mounts_and_read_only_roots_are_as_asked_for() {
     let output = containerd.run("ro", &["--rm", "--read-only"], &["touch", "/file"]).output().assert_code(1);
     assert!(output.stderr.contains("Read-only file system"), "{output}");
 }
+
+/// Its images are content of containerd's, and the restored task is one of another container.
+#[test]
+fn a_task_goes_on_after_its_checkpoint() {
+    let host = Host::enter();
+    let Some(criu) = nucleus_tests::criu() else { return };
+    let containerd = Containerd::enter(&host).with_criu(&criu);
+    let files = crate::open_directory(&host, "files");
+    let mount = format!("type=bind,src={},dst=/files,options=rbind:rw", files.display());
+    let script = "name=$(cat /proc/sys/kernel/random/uuid); i=0; \
+        while :; do i=$((i+1)); echo $name $i > /files/next; mv /files/next /files/count; sleep 0.01; done";
+    containerd.run("house", &["--detach", "--mount", &mount], &["/bin/sh", "-c", script]).text();
+    let count = || {
+        let text = std::fs::read_to_string(files.join("count")).unwrap_or_default();
+        let (name, count) = text.trim().split_once(' ').unwrap_or_default();
+        (name.to_owned(), count.parse::<u64>().unwrap_or(0))
+    };
+    wait_until("it counts", || count().1 > 0);
+    containerd.ctr(&["container", "checkpoint", "--task", "--image", "--rw", "house", "frozen"]).text();
+    containerd.ctr(&["task", "delete", "--force", "house"]).output();
+    containerd.ctr(&["container", "delete", "house"]).text();
+    let before = count();
+    containerd.ctr(&["container", "restore", "--live", "--rw", "house", "frozen"]).text();
+    wait_until("it goes on", || count().1 > before.1);
+    assert_eq!(count().0, before.0, "another counter began");
+    assert_eq!(containerd.status("house").as_deref(), Some("RUNNING"));
+}
