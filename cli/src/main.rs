@@ -1,5 +1,6 @@
 //! The `nucleus` command line: what was typed, what it means, and what is printed.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
 
 mod arguments;
 mod flags;
@@ -15,9 +16,26 @@ use nucleus_gvisor_runsc as _;
 use nucleus_native_namespace as _;
 use nucleus_oci_runtime as _;
 
-use std::process::ExitCode;
+use std::ffi::c_int;
 
-fn main() -> ExitCode {
+use nucleus_sys::arena::StartArena;
+
+/// Bytes that any start of a container uses: they come in one call in place of a page fault each.
+const USED_BY_ANY_START: usize = 288 * 1024;
+
+#[global_allocator]
+static MEMORY: StartArena = StartArena::new();
+
+// The C library finds it by its name (`nucleus_sys::program`); a test build has the test harness's own.
+#[cfg_attr(not(test), expect(unsafe_code, reason = "a name of the C library's choice"))]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn main() -> c_int {
+    MEMORY.populate(USED_BY_ANY_START);
+    nucleus_sys::program::enter(nucleus)
+}
+
+/// Does what the command line says, and gives the exit status.
+fn nucleus() -> u8 {
     if let Err(error) = privileges::refuse_setuid() {
         return output::report(&error.into(), arguments::ErrorFormat::Text, verbs::Statuses::Workload);
     }
@@ -38,7 +56,7 @@ fn main() -> ExitCode {
     };
     log::start(&invocation);
     match verbs::dispatch(&invocation, &matches) {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => status,
         Err(failure) => {
             log::failure(&failure);
             output::report(&failure, invocation.error_format, invocation.statuses)

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::process::ExitCode;
 
 use nucleus_abi::{Error, ErrorCode};
 use nucleus_core::bundle::interrupting;
@@ -11,6 +10,9 @@ use serde_json::json;
 
 use crate::arguments::ErrorFormat;
 use crate::verbs::Statuses;
+
+/// Exit status when what was asked for is done.
+const SUCCEEDED: u8 = 0;
 
 /// Exit status of a verb that runs nothing when it failed.
 const FAILED_PLAINLY: u8 = 1;
@@ -58,7 +60,7 @@ impl From<LoadError> for Failure {
 }
 
 /// Prints a failure and gives its exit status.
-pub(crate) fn report(failure: &Failure, format: ErrorFormat, statuses: Statuses) -> ExitCode {
+pub(crate) fn report(failure: &Failure, format: ErrorFormat, statuses: Statuses) -> u8 {
     match (failure, format) {
         (Failure::Error(error), ErrorFormat::Text) => eprint!("{}", text(error)),
         (Failure::Error(error), ErrorFormat::Json) => eprintln!("{}", json!({"error": error})),
@@ -67,7 +69,7 @@ pub(crate) fn report(failure: &Failure, format: ErrorFormat, statuses: Statuses)
         }
         (Failure::Profile(error), _) => eprintln!("{}", json!({"error": Error::from(error.clone())})),
     }
-    ExitCode::from(status(failure, statuses))
+    status(failure, statuses)
 }
 
 /// Prints the answer that was asked for. A reader that has gone has read enough.
@@ -137,19 +139,19 @@ pub(crate) fn warn(message: &str) {
 
 /// Prints what clap says. Help and version are answers; the rest are mistakes, with the status of a failed nucleus, so
 /// that no caller takes it for the workload's.
-pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat, statuses: Statuses) -> ExitCode {
+pub(crate) fn usage(usage: &clap::Error, format: ErrorFormat, statuses: Statuses) -> u8 {
     if !usage.use_stderr() {
         // A closed standard output is the reader's choice.
         let _ = usage.print();
-        return ExitCode::SUCCESS;
+        return SUCCEEDED;
     }
     match format {
         ErrorFormat::Text => eprint!("nucleus: {}", usage.render()),
         ErrorFormat::Json => eprintln!("{}", json!({"error": usage_error(usage)})),
     }
     match statuses {
-        Statuses::Workload => ExitCode::from(FAILED),
-        Statuses::Plain => ExitCode::from(FAILED_PLAINLY),
+        Statuses::Workload => FAILED,
+        Statuses::Plain => FAILED_PLAINLY,
     }
 }
 

@@ -18,7 +18,9 @@
 //! | leave nothing of nucleus inside | [`last_stage`] |
 //! | hold something secret for a moment | [`secrecy`] |
 //! | let code run that is not ours | [`mapping`], [`surroundings`] |
+//! | begin soon | [`program`], [`arena`] |
 
+pub mod arena;
 pub mod bpf;
 pub mod calls;
 pub mod capability;
@@ -39,6 +41,7 @@ pub mod overlay;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
+pub mod program;
 pub mod rlimit;
 pub mod scheduling;
 pub mod seccomp;

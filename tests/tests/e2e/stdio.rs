@@ -89,3 +89,24 @@ fn a_descriptor_as_working_directory_leads_nowhere() {
         );
     }
 }
+
+/// What nucleus opens must never get the number of a standard descriptor: the workload would write into it.
+#[test]
+fn descriptors_that_the_caller_closed_are_the_null_device() {
+    let host = Host::enter();
+    let closing = ["/bin/sh", "-c", r#"exec "$@" <&- >&-"#, "sh"];
+    for profile in PROFILES {
+        let call =
+            host.shell(profile, "exec 3>&1; readlink /proc/self/fd/0 /proc/self/fd/3 >&2").through(closing);
+        let output = call.output().assert_code(0);
+        assert_eq!(output.stderr, "/dev/null\n/dev/null\n", "{profile}");
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_reads_is_no_failure() {
+    let host = Host::enter();
+    let deaf = ["/bin/sh", "-c", r#"{ "$@"; echo $? >&2; } | exec sleep 0"#, "sh"];
+    let output = host.nucleus("profile").arg("schema").through(deaf).output();
+    assert_eq!(output.stderr.trim(), "0", "{output}");
+}
