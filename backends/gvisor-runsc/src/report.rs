@@ -61,6 +61,7 @@ enum Means {
 /// What no release has, on no host.
 fn lacks(capability: Capability) -> Option<&'static str> {
     match capability {
+        Capability::NamespaceUser => Some("gVisor's kernel shows no id maps of the profile's"),
         Capability::NamespaceTime => Some("gVisor's clock has no offsets"),
         Capability::Devices => Some("gVisor has devices of its own and no others"),
         Capability::SecretEnvironment => Some(
@@ -99,7 +100,6 @@ impl Runsc {
             | C::NamespaceUts
             | C::NamespaceCgroup
             | C::NamespaceNetwork => Ok(Means::Itself("whose kernel is the container's own")),
-            C::NamespaceUser => Ok(Means::Itself("by user namespaces of its processes")),
             C::NamespaceJoin => self.stack().map(|()| match self.options.stack {
                 Stack::Sandbox => Means::Itself("which enters a network namespace, and no other"),
                 Stack::Host => Means::Itself(
@@ -115,12 +115,13 @@ impl Runsc {
             C::MaskedPaths | C::ReadonlyPaths => {
                 Ok(Means::Itself("whose /proc and /sys are its own and show nothing of the host's"))
             }
-            C::User | C::Umask | C::Rlimits | C::Hostname | C::Terminal | C::Capabilities => {
+            C::Umask => Ok(Means::Itself("by its own kernel: 0022, and another one refuses the start")),
+            C::User | C::Rlimits | C::Hostname | C::Terminal | C::Capabilities => {
                 Ok(Means::Itself("by its own kernel"))
             }
             C::OomScoreAdj => Ok(Means::Itself("on the sandbox's processes")),
             C::NoNewPrivileges => Ok(Means::Itself("by its own kernel")),
-            C::Seccomp => Ok(Means::Itself("by its own kernel: a filter of the workload's calls to gVisor")),
+            C::Seccomp => Ok(Means::Itself("by its own kernel: a filter of the workload's calls to gVisor; processes that `exec` adds have none")),
             C::Memory | C::Swap | C::Cpu | C::CpuShares | C::Cpuset | C::Pids | C::Io => Ok(Means::Groups),
             // The vocabulary may grow; what this release does not know, it does not promise.
             _ => Err("this release does not know it".to_owned()),

@@ -11,6 +11,7 @@ use nucleus_sys::mount::{MountAttrFlags, Propagation, Reach};
 use serde_json::{Map, Value, json};
 
 use crate::mapped::{self, Ids};
+use crate::record::Hooks;
 use crate::runtime::{RootMount, TmpfsMode};
 use crate::tmpfs::{self, Tmpfs};
 
@@ -34,6 +35,8 @@ pub(crate) struct Rewritten {
     pub(crate) own_network: bool,
     /// Whether it has a system call filter.
     pub(crate) filtered: bool,
+    /// Hooks that the runtime calls when it deletes the container.
+    pub(crate) after: Hooks,
 }
 
 /// The root file system.
@@ -115,6 +118,7 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
         program: program.unwrap_or_default().to_owned(),
         own_network: has_own_network(&config),
         filtered,
+        after: hooks_after(&config),
         config: Value::Object(config),
         stage: places.stage.to_owned(),
         root,
@@ -127,6 +131,11 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
 pub(crate) fn has_user_namespace(config: &Map<String, Value>) -> bool {
     let namespaces = config.get("linux").and_then(|linux| linux.get("namespaces")?.as_array());
     namespaces.into_iter().flatten().any(|one| one["type"] == "user")
+}
+
+fn hooks_after(config: &Map<String, Value>) -> Hooks {
+    let hooks = config.get("hooks").and_then(|hooks| hooks.get("poststop")?.as_array());
+    if hooks.is_none_or(Vec::is_empty) { Hooks::None } else { Hooks::Some }
 }
 
 fn has_own_network(config: &Map<String, Value>) -> bool {

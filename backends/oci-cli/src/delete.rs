@@ -12,8 +12,10 @@ use nucleus_sys::Pid;
 use nucleus_sys::pidfd::PidFd;
 
 use crate::call::{Call, kill_session};
+use crate::ended::{self, Processes};
 use crate::place::Place;
-use crate::record::Record;
+use crate::record::{Hooks, Record};
+use crate::runtime::ExitSource;
 
 /// How long a runtime that cannot delete a container is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,6 +53,13 @@ fn forget(place: &Place, id: &ContainerId) -> Result<()> {
     end_stager(record.stager, id)?;
     let first =
         record.process.map(identity::open).transpose().or_fail("look at the first process", id)?.flatten();
+    if record.runtime.exits == ExitSource::Monitor && knows(place, id) {
+        let processes = ended::end(place, record.process, id)?;
+        if processes == Processes::Gone && record.after == Hooks::None {
+            // Its files are ours to remove, and so are its groups.
+            return Ok(());
+        }
+    }
     let mut deleted = call_delete(&record, place, id);
     reap(record.process, first.as_ref());
     // A runtime may lose the race with the kernel, which ends processes and empties groups in its own time (youki 0.7).
@@ -74,8 +83,7 @@ fn call_delete(record: &Record, place: &Place, id: &ContainerId) -> Result<()> {
 
 /// Every runtime keeps something of the container's name below its root: a directory, or runsc's `ID_sandbox:ID.state`.
 fn knows(place: &Place, id: &ContainerId) -> bool {
-    let of_sandbox = format!("{id}_sandbox:{id}.state");
-    [id.as_str(), &of_sandbox].into_iter().any(|name| place.state().join(name).exists())
+    place.state().join(id.as_str()).exists() || ended::record_of(place, id).exists()
 }
 
 fn end_stager(stager: Process, id: &ContainerId) -> Result<()> {

@@ -20,6 +20,7 @@ mod config;
 mod console;
 mod create;
 mod delete;
+mod ended;
 mod exec;
 mod gate;
 mod log;

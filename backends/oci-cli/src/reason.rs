@@ -9,7 +9,8 @@ pub(crate) fn class(text: &str) -> ErrorCode {
     let has = |part: &str| text.contains(part);
     // crun: "executable file `x` not found in $PATH"; runc: `exec: "x": executable file not found in $PATH`, and
     // `exec: "/x": stat /x: no such file or directory`; runsc: `error finding executable "x"`.
-    let of_program = has("exec: \"") || has("executable");
+    // runsc's `start`: "failed to load /x: no such file or directory".
+    let of_program = has("exec: \"") || has("executable") || has("failed to load ");
     if has("executable") && (has("not found") || has("finding")) {
         return ErrorCode::CommandNotFound;
     }
@@ -40,12 +41,15 @@ mod tests {
             "executable file `/no/such` not found in $PATH: No such file or directory",
             "runc create failed: unable to start container process: exec: \"nosuch\": executable file not found in $PATH",
             "runc create failed: unable to start container process: exec: \"/no\": stat /no: no such file or directory",
+            "starting root container: starting sandbox: creating process: failed to load /no: no such file or directory",
+            "executing processes for container: error finding executable \"nosuch\" in PATH [/bin]: no such file or directory",
         ] {
             assert_eq!(class(text), ErrorCode::CommandNotFound, "{text}");
         }
         for text in [
             "open executable: Operation not permitted",
             "open executable: Permission denied",
+            "starting sandbox: creating process: failed to load /files/plain: exec format error",
             "runc create failed: unable to start container process: exec: \"/etc\": permission denied",
             "runc create failed: unable to start container process: exec: \"/etc\": is a directory",
             "error in executing process : executable '/usr' at path '\"/usr\"' does not have correct permissions",

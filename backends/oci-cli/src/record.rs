@@ -32,12 +32,26 @@ pub(crate) struct Record {
     pub(crate) stage: Option<PathBuf>,
     /// Whether it has a terminal.
     pub(crate) terminal: bool,
+    /// Hooks that the runtime calls when it deletes the container.
+    #[serde(default)]
+    pub(crate) after: Hooks,
     /// Whether it has a network namespace of its own.
     #[serde(default)]
     pub(crate) own_network: bool,
     /// Whether it has a system call filter.
     #[serde(default)]
     pub(crate) filtered: bool,
+}
+
+/// Hooks of a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Hooks {
+    /// There are none.
+    None,
+    /// There are some, or that was not noted.
+    #[default]
+    Some,
 }
 
 impl Record {
@@ -53,6 +67,7 @@ impl Record {
             terminal: false,
             own_network: false,
             filtered: false,
+            after: Hooks::Some,
         }
     }
 

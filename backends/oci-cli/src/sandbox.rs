@@ -127,6 +127,7 @@ fn record(
         terminal: rewritten.terminal,
         own_network: rewritten.own_network,
         filtered: rewritten.filtered,
+        after: rewritten.after,
         stage: (rewritten.stage != stage).then(|| rewritten.stage.clone()),
         ..Record::new(runtime.clone(), stager)
     }

@@ -2,8 +2,9 @@
 
 use nucleus_abi::{ContainerId, ContainerRequest, Done, Error, ErrorCode, Result};
 
-use crate::call::Call;
+use crate::call::{Call, Streams, failed};
 use crate::place::Place;
+use crate::reason;
 use crate::record::Record;
 
 /// [`nucleus_abi::Backend::start`].
@@ -22,5 +23,13 @@ pub fn start(request: &ContainerRequest) -> Result<Done> {
 }
 
 pub(crate) fn let_go(record: &Record, place: &Place, id: &ContainerId) -> Result<()> {
-    Call::new(record, place, "start").words([id.as_str()]).run(id.as_str()).map(drop)
+    let outcome = Call::new(record, place, "start").words([id.as_str()]).end(&Streams::Captured)?;
+    let Some(cause) = outcome.failure(record.runtime.patience) else { return Ok(()) };
+    // runsc looks at the program only here.
+    Err(match reason::class(&cause) {
+        code @ (ErrorCode::CommandNotFound | ErrorCode::CommandNotExecutable) => {
+            Error::new(code, "execute the program").on(&record.program).because(cause)
+        }
+        code => failed(&record.runtime, "start", code).on(id).because(cause),
+    })
 }

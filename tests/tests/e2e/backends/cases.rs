@@ -132,13 +132,14 @@ pub(super) fn id_mapped_volume(subject: &Subject) {
     let maps =
         "{uidMap: [{container: 0, host: 4000, size: 10}], gidMap: [{container: 0, host: 5000, size: 10}]}";
     let volume = format!("{{source: {}, target: /files, idmap: {maps}}}", files.display());
-    let text = subject.prints(&format!("mounts: {{volumes: [{volume}]}}"), "stat -c %u:%g /files");
+    let text = subject.prints(&format!("mounts: {{volumes: [{volume}]}}"), "busybox stat -c %u:%g /files");
     assert_eq!(text, "4000:5000");
 }
 
 pub(super) fn tmpfs(subject: &Subject) {
     let yaml = "mounts: {tmpfs: [{target: /small, size: 1M}]}";
-    let script = "head -c 4000000 /dev/zero > /small/file 2>/dev/null || echo full; stat -c %a /small";
+    let script =
+        "head -c 4000000 /dev/zero > /small/file 2>/dev/null || echo full; busybox stat -c %a /small";
     assert_eq!(subject.prints(yaml, script), "full\n1777");
 }
 
@@ -147,7 +148,7 @@ pub(super) fn secrets(subject: &Subject) {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let secret =
         format!("{{source: {{file: {}}}, name: key, mode: '0440', owner: '10001:10002'}}", file.display());
-    let script = "stat -c %a:%u:%g /run/secrets/key; cat /run/secrets/key; touch /run/secrets/x 2>/dev/null || echo; grep -c /run/secrets/key /proc/mounts";
+    let script = "busybox stat -c %a:%u:%g /run/secrets/key; cat /run/secrets/key; touch /run/secrets/x 2>/dev/null || echo; grep -c /run/secrets/key /proc/mounts";
     let text = subject.prints(&format!("secrets: [{secret}]"), script);
     assert_eq!(text, "440:10001:10002\nthe key\n1");
 }
@@ -178,7 +179,8 @@ pub(super) fn rights(subject: &Subject) {
 }
 
 pub(super) fn kernel_files(subject: &Subject) {
-    let script = "echo x 2>/dev/null > /proc/sysrq-trigger || echo refused; ls -A /sys/firmware | wc -l";
+    let script =
+        "echo x 2>/dev/null > /proc/sysrq-trigger || echo refused; busybox ls -A /sys/firmware | wc -l";
     assert_eq!(subject.prints("", script), "refused\n0");
 }
 
@@ -286,7 +288,7 @@ pub(super) fn terminal(subject: &Subject) {
 }
 
 /// A container that runs until it is killed, and its id.
-fn sleeping(subject: &Subject, more: &str) -> (String, nucleus_tests::Running) {
+pub(super) fn sleeping(subject: &Subject, more: &str) -> (String, nucleus_tests::Running) {
     let files = open_directory(&subject.host, "files");
     let id = subject.host.fresh_id();
     let call = subject.host.nucleus("run").profile(subject.profile(more)).args(["--id", &id, "--no-tty"]);
@@ -296,7 +298,7 @@ fn sleeping(subject: &Subject, more: &str) -> (String, nucleus_tests::Running) {
     (id, running)
 }
 
-fn end(subject: &Subject, id: &str, running: nucleus_tests::Running) {
+pub(super) fn end(subject: &Subject, id: &str, running: nucleus_tests::Running) {
     subject.host.nucleus("kill").args([id, "KILL"]).output().assert_success();
     running.wait().assert_code(137);
 }

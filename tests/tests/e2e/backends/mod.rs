@@ -4,6 +4,8 @@ mod cases;
 mod differences;
 mod escapes;
 mod gvisor;
+mod gvisor_cases;
+mod gvisor_stand_in;
 mod options;
 mod same_profile;
 mod stand_in;
@@ -24,6 +26,10 @@ enum Backend {
     Loaded,
     Crun,
     Runc,
+    /// runsc of Debian 12, December 2022.
+    Runsc,
+    /// runsc of its backports, July 2024.
+    LaterRunsc,
     /// The runtime that `NUCLEUS_TEST_OCI_RUNTIME` names.
     Named,
 }
@@ -36,9 +42,22 @@ impl Backend {
             Self::Loaded => Plugins::with(host, "again").yaml("again"),
             Self::Crun => by_runtime("/usr/bin/crun"),
             Self::Runc => by_runtime("/usr/sbin/runc"),
+            Self::Runsc => by_runsc("path: /usr/bin/runsc, platform: ptrace"),
+            Self::LaterRunsc => by_runsc(&format!("path: {LATER_RUNSC}, platform: systrap")),
             Self::Named => by_runtime(&named().expect("asked for before")),
         }
     }
+}
+
+/// `tests/install` unpacks it there.
+const LATER_RUNSC: &str = "/usr/local/lib/nucleus-tests/runsc-20240729";
+
+/// With the words without which neither of Debian's releases starts here.
+fn by_runsc(options: &str) -> String {
+    let accepted = "CVE-2023-7258, CVE-2025-2713, CVE-2024-10026, CVE-2024-10603";
+    format!(
+        "backend: {{name: gvisor-runsc, options: {{{options}, networkStack: host, acceptAdvisories: [{accepted}]}}}}"
+    )
 }
 
 fn by_runtime(path: &str) -> String {

@@ -93,3 +93,49 @@ fn oci_runtime_with_another() {
         None => nucleus_tests::skip("NUCLEUS_TEST_OCI_RUNTIME names no runtime beside crun and runc"),
     }
 }
+
+/// Every case whose number has the remainder `part`: a start under gVisor takes a while, and a test has two minutes.
+fn run_quarter(backend: Backend, part: usize) {
+    let cases: Vec<Case> = CASES.iter().skip(part).step_by(4).copied().collect();
+    run(backend, &cases);
+}
+
+#[test]
+fn gvisor_runsc_one_of_four() {
+    run_quarter(Backend::Runsc, 0);
+}
+
+#[test]
+fn gvisor_runsc_two_of_four() {
+    run_quarter(Backend::Runsc, 1);
+}
+
+#[test]
+fn gvisor_runsc_three_of_four() {
+    run_quarter(Backend::Runsc, 2);
+}
+
+#[test]
+fn gvisor_runsc_four_of_four() {
+    run_quarter(Backend::Runsc, 3);
+}
+
+#[test]
+fn gvisor_runsc_of_the_backports_one_of_four() {
+    run_quarter(Backend::LaterRunsc, 0);
+}
+
+#[test]
+fn gvisor_runsc_of_the_backports_two_of_four() {
+    run_quarter(Backend::LaterRunsc, 1);
+}
+
+#[test]
+fn gvisor_runsc_of_the_backports_three_of_four() {
+    run_quarter(Backend::LaterRunsc, 2);
+}
+
+#[test]
+fn gvisor_runsc_of_the_backports_four_of_four() {
+    run_quarter(Backend::LaterRunsc, 3);
+}
