@@ -74,6 +74,16 @@ const OF_GVISOR: &[Otherwise] = &[
     ),
     ("user namespace", "its kernel shows no maps of the profile's", gvisor::user_namespace),
     ("kernel parameters and the out-of-memory score", "runsc passes over parameters", gvisor::parameters),
+    (
+        "a terminal for an engine",
+        "runsc does not serve the terminal's requests once the call that made it has gone (ECHILD): the operator's works",
+        gvisor::terminal,
+    ),
+    (
+        "the out-of-memory killer is told of",
+        "it ends the sandbox itself, and with it the container: the limit holds",
+        super::cases::memory_limit,
+    ),
     ("terminal", "a terminal's name is not found inside", gvisor::terminal),
     ("exec on a terminal", "the process begins before its terminal has a size", gvisor::exec_on_a_terminal),
     ("exec", "runsc filters no calls of processes that `exec` adds", gvisor::exec),
