@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Command, ValueHint, value_parser};
+use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
 
 use super::output_format;
 
@@ -24,6 +24,19 @@ pub(crate) fn arguments(command: Command) -> Command {
         .value_hint(ValueHint::FilePath)
         .value_parser(value_parser!(PathBuf))
         .help("Where to pin it [default: /etc/nucleus/config.yaml]");
+    let full = Arg::new("full").long("full").action(ArgAction::SetTrue).help(
+        "Load it, trusted or not, and put it through the conformance suite; a backend makes containers",
+    );
+    let only = Arg::new("only")
+        .long("only")
+        .value_name("TEXT")
+        .requires("full")
+        .help("Only the cases whose names contain this");
+    let options = Arg::new("options")
+        .long("options")
+        .value_name("JSON")
+        .requires("full")
+        .help("The options that the backend gets");
     command
         .subcommand_required(true)
         .subcommand(
@@ -39,7 +52,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .subcommand(
             Command::new("check")
                 .about("Say whether a file could be loaded: owner, mode, form, interface, digest")
-                .args([file(), output_format()]),
+                .args([file(), output_format(), full, only, options]),
         )
         .subcommand(
             Command::new("trust").about("Pin the digest of a file, so that profiles can name it").args([
@@ -48,4 +61,31 @@ pub(crate) fn arguments(command: Command) -> Command {
                 config,
             ]),
         )
+        .subcommand(
+            Command::new("new")
+                .about("Write a small crate that compiles and passes the conformance suite")
+                .args(of_new()),
+        )
+}
+
+fn of_new() -> [Arg; 4] {
+    let path = |name: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("DIR")
+            .value_hint(ValueHint::DirPath)
+            .value_parser(value_parser!(PathBuf))
+    };
+    [
+        Arg::new("kind")
+            .value_name("KIND")
+            .required(true)
+            .value_parser(["backend", "hook"])
+            .help("What it shall be"),
+        Arg::new("name").value_name("NAME").required(true).help("The name by which profiles choose it"),
+        path("directory").help("Where to write it [default: nucleus-KIND-NAME]"),
+        path("abi").help(
+            "The directory `plugins` of nucleus' sources, to depend on instead of the published crates",
+        ),
+    ]
 }

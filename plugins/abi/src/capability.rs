@@ -4,10 +4,13 @@
 //! makes with *yes, and by what means* or *no, and why*. What it does not know, it answers with no: the core never
 //! takes silence for consent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::documents::SCHEMA;
 
@@ -321,6 +324,7 @@ pub struct CapabilityReport {
     /// Version of this document: [`SCHEMA`].
     pub schema: u32,
     /// The answers. An entry that is missing counts as no.
+    #[serde(deserialize_with = "known_answers")]
     pub entries: BTreeMap<Capability, Verdict>,
     /// Who makes a network namespace that is attached to a network.
     #[serde(default)]
@@ -346,6 +350,22 @@ impl CapabilityReport {
     }
 }
 
+/// The entries of a list that this release knows: a vocabulary that has grown on the other side is no mistake.
+pub(crate) fn known<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<Capability>, D::Error> {
+    let names = Vec::<Cow<'de, str>>::deserialize(list)?;
+    Ok(names.iter().filter_map(|name| named(name)).collect())
+}
+
+fn known_answers<'de, D: Deserializer<'de>>(map: D) -> Result<BTreeMap<Capability, Verdict>, D::Error> {
+    let answers = BTreeMap::<Cow<'de, str>, Verdict>::deserialize(map)?;
+    Ok(answers.into_iter().filter_map(|(name, verdict)| Some((named(&name)?, verdict))).collect())
+}
+
+fn named(name: &str) -> Option<Capability> {
+    let text: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+    Capability::deserialize(text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,5 +388,14 @@ mod tests {
     fn what_is_not_answered_is_a_no() {
         let report = CapabilityReport::of(&[], |_| Verdict::yes("never asked"));
         assert!(matches!(report.verdict(Capability::Seccomp), Verdict::No { .. }));
+    }
+    #[test]
+    fn entries_of_a_later_release_are_passed_over() {
+        let text = r#"{"schema":1,"entries":{"pids":{"yes":{"by":"x"}},"telepathy":{"yes":{"by":"y"}}}}"#;
+        let report: CapabilityReport = serde_json::from_str(text).unwrap();
+        assert_eq!(report.entries.keys().collect::<Vec<_>>(), [&Capability::Pids]);
+        let text = r#"{"schema":1,"asked":["telepathy","memory"]}"#;
+        let request: crate::ReportRequest = serde_json::from_str(text).unwrap();
+        assert_eq!(request.asked, [Capability::Memory]);
     }
 }

@@ -53,6 +53,7 @@ pub struct ReportRequest {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The entries to answer; nothing else needs to be probed.
+    #[serde(deserialize_with = "crate::capability::known")]
     pub asked: Vec<Capability>,
     /// The profile's options for this backend.
     #[serde(default)]

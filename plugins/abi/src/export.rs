@@ -77,6 +77,9 @@ macro_rules! __export {
             $crate::Description { id: $id.to_owned(), kind: $kind, ..<_ as $trait>::description(&$plugin) }
         );
 
+        /// The plugin's two functions, for its own tests: `Client::new(PLUGIN)`.
+        pub const PLUGIN: $crate::Surface = SURFACE;
+
         #[used]
         #[unsafe(link_section = ".note.nucleus")]
         static NUCLEUS_NOTE: $crate::note::Section = $crate::note::Section::new($kind, $id);

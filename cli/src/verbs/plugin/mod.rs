@@ -1,6 +1,8 @@
 //! `nucleus plugin`: looks at plugins, checks them, trusts them.
 
+mod full;
 mod list;
+mod new;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +22,11 @@ pub(super) fn plugin(invocation: &Invocation, matches: &ArgMatches) -> Result<u8
     match matches.subcommand() {
         Some(("list", matches)) => list::list(&lookup(invocation)?, matches)?,
         Some(("info", matches)) => info(&Candidate::open(file(matches))?, &lookup(invocation)?, matches)?,
+        Some(("check", matches)) if matches.get_flag("full") => {
+            return Ok(full::check_in_full(Candidate::open(file(matches))?, matches)?);
+        }
         Some(("check", matches)) => check(&Candidate::open(file(matches))?, &lookup(invocation)?, matches)?,
+        Some(("new", matches)) => new::new(matches)?,
         Some(("trust", matches)) => trust::trust(&Candidate::open(file(matches))?, matches)?,
         _ => return Ok(output::FAILED),
     }

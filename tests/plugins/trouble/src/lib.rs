@@ -55,6 +55,8 @@ fn make(what: &str) -> Option<Answer> {
         "no-utf8" => return Some(answer(b"{\"status\":\"\xff\xfe\"}".to_vec())),
         "no-json" => return Some(answer(b"Segmentation fault".to_vec())),
         "wrong-json" => return Some(answer(b"[{\"pid\":\"seven\"}]".to_vec())),
+        // Says that it has done it, and has not.
+        "nothing" => return Some(answer(b"{}".to_vec())),
         "stolen" => {
             return Some(Answer {
                 outcome: Outcome::Done,
@@ -69,6 +71,15 @@ fn make(what: &str) -> Option<Answer> {
 
 fn answer(document: Vec<u8>) -> Answer {
     Answer { outcome: Outcome::Done, document: document.into(), descriptors: RVec::new() }
+}
+
+/// The request without the limits that it asks for, which the report promises.
+fn forgetting(document: &[u8]) -> Vec<u8> {
+    let mut request: serde_json::Value = serde_json::from_slice(document).unwrap_or_default();
+    if let Some(process) = request["config"]["process"].as_object_mut() {
+        process.remove("rlimits");
+    }
+    request.to_string().into_bytes()
 }
 
 extern "C" fn describe() -> RVec<u8> {
@@ -91,6 +102,8 @@ extern "C" fn call<'a>(verb: RStr<'a>, document: RSlice<'a, u8>, descriptors: RS
     if let Some(answer) = what.as_deref().and_then(make) {
         return answer;
     }
+    let forgetful = (what.as_deref() == Some("forget")).then(|| forgetting(document.as_slice()));
+    let document = forgetful.as_deref().map_or(document, RSlice::from_slice);
     let answer = nucleus_abi::dispatch::call_backend(&NativeNamespace, verb, document, descriptors);
     if what.as_deref() == Some("close") {
         for number in descriptors.as_slice() {
