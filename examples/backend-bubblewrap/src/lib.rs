@@ -15,8 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nucleus_abi::{
     Backend, Capability, CapabilityReport, ContainerRequest, CreateReply, CreateRequest, Description,
     Descriptors, Done, Effect, Error, ErrorCode, ExitStatus, Kind, Ledger, Reply, ReportRequest, Result,
-    SCHEMA, SandboxReply, SandboxRequest, SignalRequest, SignalTarget, StateReply, Status, Verdict,
-    WaitRequest,
+    SandboxReply, SandboxRequest, SignalRequest, SignalTarget, StateReply, Status, Verdict, WaitRequest,
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -31,14 +30,7 @@ pub struct Bubblewrap;
 
 impl Backend for Bubblewrap {
     fn description(&self) -> Description {
-        Description {
-            id: "bubblewrap".into(),
-            kind: Kind::Backend,
-            version: env!("CARGO_PKG_VERSION").into(),
-            schemas: (SCHEMA, SCHEMA),
-            // Never taken unasked.
-            rank: -1,
-        }
+        Description::new(Kind::Backend, "bubblewrap", env!("CARGO_PKG_VERSION"))
     }
 
     fn report(&self, request: &ReportRequest) -> Result<CapabilityReport> {
@@ -66,7 +58,7 @@ impl Backend for Bubblewrap {
             .record(&Effect::Process(process))
             .map_err(|error| failed("write the ledger", error))?;
         Record::new(process).write(&request.directory)?;
-        Ok(Reply { document: SandboxReply { pid: process.pid, gate: 0 }, descriptors: vec![gate] })
+        Ok(Reply { document: SandboxReply::new(process.pid, 0), descriptors: vec![gate] })
     }
 
     fn create(&self, request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<Reply<CreateReply>> {
@@ -75,15 +67,7 @@ impl Backend for Bubblewrap {
             .ok_or_else(|| wrong_state("create the container", "its sandbox is gone"))?;
         rustix::io::write(descriptors.get(request.gate)?, b"go\n")
             .map_err(|error| failed("open the gate", error.into()))?;
-        let document = CreateReply {
-            pid: None,
-            wait: 0,
-            failure: None,
-            console: None,
-            warnings: Vec::new(),
-            started: false,
-        };
-        Ok(Reply { document, descriptors: vec![wait] })
+        Ok(Reply { document: CreateReply::new(0), descriptors: vec![wait] })
     }
 
     fn start(&self, request: &ContainerRequest) -> Result<Done> {

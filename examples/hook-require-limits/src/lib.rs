@@ -2,7 +2,7 @@
 //!
 //! Its option `fields` names others to ask for: `hooks: [{plugin: require-limits, options: {fields: [cpus]}}]`.
 
-use nucleus_abi::{Description, Hook, HookPoint, HookReply, HookRequest, Kind, Result, SCHEMA};
+use nucleus_abi::{Description, Hook, HookPoint, HookReply, HookRequest, Kind, Result};
 use serde_json::Value;
 
 nucleus_abi::export_hook!("require-limits", RequireLimits);
@@ -14,13 +14,7 @@ const ASKED: [&str; 2] = ["memory", "pids"];
 
 impl Hook for RequireLimits {
     fn description(&self) -> Description {
-        Description {
-            id: "require-limits".into(),
-            kind: Kind::Hook,
-            version: env!("CARGO_PKG_VERSION").into(),
-            schemas: (SCHEMA, SCHEMA),
-            rank: 0,
-        }
+        Description::new(Kind::Hook, "require-limits", env!("CARGO_PKG_VERSION"))
     }
 
     fn event(&self, request: &HookRequest) -> Result<HookReply> {

@@ -44,6 +44,13 @@ pub struct Description {
     pub rank: i32,
 }
 
+impl Description {
+    /// A plugin that reads the documents of this release, and is never taken unasked.
+    pub fn new(kind: Kind, id: &str, version: &str) -> Self {
+        Self { id: id.to_owned(), kind, version: version.to_owned(), schemas: (SCHEMA, SCHEMA), rank: -1 }
+    }
+}
+
 /// Index of a descriptor among those that accompany a document.
 pub type DescriptorIndex = usize;
 
@@ -246,6 +253,14 @@ pub struct SandboxReply {
     pub network: Option<DescriptorIndex>,
 }
 
+impl SandboxReply {
+    /// A reply with no more than it must have. Replies grow by fields that may be absent: written this way, a plugin's source
+    /// compiles with later releases too.
+    pub fn new(pid: u32, gate: DescriptorIndex) -> Self {
+        Self { pid, gate, network: None }
+    }
+}
+
 /// `create`: build the rest, up to the point where only `start` is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateRequest {
@@ -294,6 +309,13 @@ pub struct CreateReply {
     /// Whether the workload has been started, as [`Then::Start`] allows; `start` must not be called then.
     #[serde(default)]
     pub started: bool,
+}
+
+impl CreateReply {
+    /// A reply with no more than it must have; the fields that are absent can be set afterwards.
+    pub fn new(wait: DescriptorIndex) -> Self {
+        Self { pid: None, wait, failure: None, console: None, warnings: Vec::new(), started: false }
+    }
 }
 
 /// A request that names a container and says no more: `start`, `state`, `delete`, `pause`, `resume`, `processes`, `stats`,

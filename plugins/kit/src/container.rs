@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use nucleus_abi::{
     Beyond, CgroupManager, CgroupPlacement, ContainerId, ContainerRequest, CreateReply, CreateRequest,
-    Effect, ExitStatus, Hierarchies, Process, Reply, SCHEMA, SandboxRequest, SignalRequest, SignalTarget,
-    StateReply, Then, UndoRequest, WaitRequest, read_ledger,
+    Effect, ExitStatus, Hierarchies, NetworkWish, Process, Reply, SCHEMA, SandboxRequest, SignalRequest,
+    SignalTarget, StateReply, Then, UndoRequest, WaitRequest, read_ledger,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -93,12 +93,14 @@ impl<'s> Sandbox<'s> {
             }),
             id,
             beyond: Beyond::default(),
+            memory: None,
             ledger: 3,
             rootfs: Some(4),
             mount_sources: BTreeMap::new(),
             secret_environment: None,
             stdio: [0, 1, 2],
             extra: Vec::new(),
+            network: NetworkWish::default(),
         };
         let lent = [stdin.as_fd(), stdout.as_fd(), stdout.as_fd(), ledger.as_fd(), rootfs.as_fd()];
         let made = subject.client.sandbox(&document, &lent);

@@ -48,7 +48,7 @@ pub(super) fn twice(subject: &Subject) -> Trial {
 }
 
 pub(super) fn foreign_verb(subject: &Subject) -> Trial {
-    let request = ReportRequest { schema: SCHEMA, asked: Vec::new(), options: json!(null) };
+    let request = ReportRequest { schema: SCHEMA, asked: Vec::new(), options: json!(null), memory: None };
     let error = refused("`report`", subject.client.report(&request))?;
     must(
         error.code == ErrorCode::NotSupported,

@@ -71,7 +71,12 @@ pub(super) fn foreign_verb(subject: &Subject) -> Trial {
 
 /// The answers to some entries.
 pub(super) fn report(subject: &Subject, asked: &[Capability]) -> Trial<nucleus_abi::CapabilityReport> {
-    let request = ReportRequest { schema: SCHEMA, asked: asked.to_vec(), options: subject.options.clone() };
+    let request = ReportRequest {
+        schema: SCHEMA,
+        asked: asked.to_vec(),
+        options: subject.options.clone(),
+        memory: None,
+    };
     let report = subject.client.report(&request)?;
     if let Some(entry) = report.entries.keys().find(|entry| !asked.contains(entry)) {
         return fault(format!("it answers `{entry}`, which was not asked"));
