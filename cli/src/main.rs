@@ -21,7 +21,7 @@ use std::ffi::c_int;
 use nucleus_sys::arena::StartArena;
 
 /// Bytes that any start of a container uses: they come in one call in place of a page fault each.
-const USED_BY_ANY_START: usize = 288 * 1024;
+const USED_BY_ANY_START: usize = 448 * 1024;
 
 #[global_allocator]
 static MEMORY: StartArena = StartArena::new();

@@ -14,7 +14,7 @@ use std::sync::atomic::{
 };
 
 /// Bytes that are cut from the region before the system's allocator serves: a start needs about three quarters of it.
-const SIZE: usize = 512 * 1024;
+const SIZE: usize = 640 * 1024;
 
 /// Bytes from which a block is the system's: few blocks of this size would use the region up.
 const LARGE: usize = 16 * 1024;

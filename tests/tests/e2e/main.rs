@@ -7,6 +7,7 @@ mod comparison;
 mod context;
 mod crash;
 mod devices;
+mod disk;
 mod engines;
 mod errors;
 mod escapes;

@@ -63,7 +63,7 @@ fn files_of_names_come_from_the_plan() {
 fn an_image_whose_resolver_file_is_a_link_gets_one_all_the_same() {
     let host = Host::enter();
     let town = Town::build();
-    let image = nucleus_tests::rootfs::Rootfs::busybox(&host.path("image"));
+    let image = nucleus_tests::rootfs::Rootfs::busybox(host.path("image"));
     let etc = image.path().join("etc");
     fs::create_dir_all(&etc).unwrap();
     let _ = fs::remove_file(etc.join("resolv.conf"));
