@@ -68,12 +68,12 @@ impl Town {
     #[track_caller]
     pub fn build() -> Self {
         let town = Self { host: keep(), lan: keep(), internet: keep() };
-        let [host, lan, internet] = [&town.host, &town.lan, &town.internet].map(Child::id);
+        let [lan, internet] = [&town.lan, &town.internet].map(Child::id);
         town.set_up(
             Place::Host,
             &format!(
-                "ip link add lan type veth peer name up netns {lan}
-                ip link add wan type veth peer name down netns {internet}
+                "ip link add lan type veth peer name eth0 netns {lan}
+                ip link add wan type veth peer name eth0 netns {internet}
                 ip addr add 192.0.2.1/24 dev lan; ip addr add 2001:db8:1::1/64 dev lan nodad
                 ip addr add 198.51.100.1/24 dev wan; ip addr add 2001:db8:2::1/64 dev wan nodad
                 ip link set lo up; ip link set lan up; ip link set wan up
@@ -83,17 +83,16 @@ impl Town {
         // The neighbour knows a way to whatever the host may have behind it, and tries it.
         town.set_up(
             Place::Lan,
-            "ip addr add 192.0.2.2/24 dev up; ip addr add 2001:db8:1::2/64 dev up nodad
-            ip link set lo up; ip link set up up
+            "ip addr add 192.0.2.2/24 dev eth0; ip addr add 2001:db8:1::2/64 dev eth0 nodad
+            ip link set lo up; ip link set eth0 up
             ip route add default via 192.0.2.1; ip route add default via 2001:db8:1::1",
         );
         town.set_up(
             Place::Internet,
-            "ip addr add 198.51.100.2/24 dev down; ip addr add 2001:db8:2::2/64 dev down nodad
+            "ip addr add 198.51.100.2/24 dev eth0; ip addr add 2001:db8:2::2/64 dev eth0 nodad
             ip addr add 203.0.113.1/32 dev lo; ip addr add 2001:db8:3::1/128 dev lo nodad
-            ip link set lo up; ip link set down up",
+            ip link set lo up; ip link set eth0 up",
         );
-        let _ = host;
         town
     }
 

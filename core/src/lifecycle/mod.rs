@@ -40,6 +40,7 @@ mod undo;
 mod update;
 mod workload;
 
+pub use crate::network::{Counted, NetworkState};
 pub use activation::Activation;
 pub use checkpoint::{Checkpoint, Place as CheckpointPlace, checkpoint};
 pub use create::create;
@@ -53,6 +54,7 @@ pub use handles::Handles;
 pub use kill::kill;
 pub use nucleus_abi::{Keyring, SignalTarget};
 pub use pause::{pause, resume};
+pub(crate) use process::start_time as process_start_time;
 pub use processes::processes;
 pub use record::{RECORD_SCHEMA, Record, Supervision};
 pub use restore::{Restoration, restore, run_restored};

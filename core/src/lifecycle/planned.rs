@@ -11,7 +11,7 @@ use super::cgroup_path;
 use super::examine::Examined;
 use super::workload::{Facts, Place, Source, WantedNetwork, Workload};
 use crate::bundle::{Bundle, GivenNetwork, MountPoints, OCI_VERSION, Terminal, materialise};
-use crate::plan::{self, Held, RootfsPlan};
+use crate::plan::{self, Held, NetworkPlan, RootfsPlan};
 
 impl Source for Examined {
     fn client(&self) -> &Client {
@@ -26,8 +26,14 @@ impl Source for Examined {
     }
 
     fn network(&self) -> Option<WantedNetwork<'_>> {
-        let attached = self.plan.network.value.attached()?;
-        Some(WantedNetwork { plan: &self.plan, attached, namespace: self.network })
+        let plan = &self.plan;
+        match &plan.network.value {
+            NetworkPlan::None | NetworkPlan::Host => None,
+            NetworkPlan::Attached(network) => {
+                Some(WantedNetwork::Attached { plan, network, namespace: self.network })
+            }
+            NetworkPlan::Container(id) => Some(WantedNetwork::Container { plan, id }),
+        }
     }
 
     fn workload(

@@ -9,7 +9,7 @@ use nucleus_abi::Process;
 ///
 /// # Errors
 /// What reading reports: `NotFound` when there is no such process.
-pub(super) fn start_time(pid: u32) -> io::Result<u64> {
+pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     let stat = read_line(&format!("/proc/{pid}/stat"))?;
     parse_start_time(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

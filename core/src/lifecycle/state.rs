@@ -10,6 +10,7 @@ use super::found::{Found, name};
 use super::gc;
 use super::record::Record;
 use super::state_root::StateRoot;
+use crate::network::{self, NetworkState};
 use crate::plugins::Registry;
 
 /// The state of a container as the runtime specification (`runtime.md#state`) and runc write it.
@@ -35,6 +36,9 @@ pub struct ContainerState {
     /// The annotations of its `config.json`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// The network that nucleus attached it to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkState>,
 }
 
 impl ContainerState {
@@ -54,6 +58,7 @@ pub fn state(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<
     let owner = name_of(found.record.creator_uid);
     let Record { oci_version, id, bundle, rootfs, created, annotations, .. } = found.record;
     let pid = now.pid.unwrap_or(0);
+    let network = network::state(root.path(), &id)?;
     Ok(ContainerState {
         oci_version,
         id,
@@ -64,6 +69,7 @@ pub fn state(id: &ContainerId, root: &StateRoot, registry: &Registry) -> Result<
         created,
         owner,
         annotations,
+        network,
     })
 }
 

@@ -29,19 +29,31 @@ pub trait Source {
         network: GivenNetwork,
     ) -> Result<Workload>;
 
-    /// The network that is to be attached; `None` where there is nothing to do: the namespace is empty, or somebody else's.
+    /// The network that must be seen to; `None` where there is nothing to do: the namespace is empty, or somebody else's.
     fn network(&self) -> Option<WantedNetwork<'_>> {
         None
     }
 }
 
-/// A network that is to be attached.
+/// A network that somebody must see to before the container is made.
 #[derive(Debug, Clone, Copy)]
-pub struct WantedNetwork<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) attached: &'a AttachedPlan,
-    /// Who makes the namespace.
-    pub(super) namespace: NetworkNamespace,
+pub enum WantedNetwork<'a> {
+    /// One that is to be attached.
+    Attached {
+        /// The plan.
+        plan: &'a Plan,
+        /// Its network.
+        network: &'a AttachedPlan,
+        /// Who makes the namespace.
+        namespace: NetworkNamespace,
+    },
+    /// That of another container.
+    Container {
+        /// The plan.
+        plan: &'a Plan,
+        /// The other one.
+        id: &'a ContainerId,
+    },
 }
 
 /// All that a backend is told of a container, and what its record says of it.

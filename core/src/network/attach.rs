@@ -1,6 +1,6 @@
 //! Attaching a container's namespace: nothing of it is up before what it may do is in force, and has been read back.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
 use nucleus_abi::{Effect, Error, ErrorCode, Ledger, Result};
@@ -15,12 +15,27 @@ use super::namespace::inside;
 use super::reserve::Reservation;
 use super::store::Store;
 use super::table::{Filter, device_table};
+use super::userspace::Outlet;
 
-/// Attaches a namespace to the network in which a place was taken for it.
+/// Attaches a namespace to the network in which a place was taken for it, in `outlet` where that is what leads out.
 ///
 /// # Errors
 /// `host-unfit` and `system-call`; what was made is in the ledger.
 pub(crate) fn attach(
+    reservation: &Reservation,
+    namespace: BorrowedFd<'_>,
+    outlet: Option<&Outlet>,
+    root: &Path,
+    ledger: &mut Ledger,
+) -> Result<()> {
+    match outlet {
+        None => attach_here(reservation, namespace, root, ledger),
+        Some(outlet) => inside(outlet.as_fd(), || attach_here(reservation, namespace, root, ledger))
+            .or_fail("enter the namespace between the host and the container", &reservation.network)?,
+    }
+}
+
+fn attach_here(
     reservation: &Reservation,
     namespace: BorrowedFd<'_>,
     root: &Path,
@@ -28,7 +43,7 @@ pub(crate) fn attach(
 ) -> Result<()> {
     let store = Store::open(root)?;
     let (mut network, lease) = find(&store, reservation)?;
-    network.guarded = forwarding::ensure(&network, &store.note(forwarding::NOTE))?;
+    network.guarded = forwarding::ensure(&network, &store.note(&forwarding::note(&network)))?;
     let mut route = Route::open().or_fail("speak to the kernel about the network", "netlink")?;
     let bridge = bridge::ensure(&mut route, &network)?;
     let mut note = |effect: Effect| ledger.record(&effect).or_fail("write the ledger", &lease.device);
@@ -40,7 +55,7 @@ pub(crate) fn attach(
         namespace: network.namespace,
     })?;
     let mut filter = Filter::open()?;
-    filter.hold(&lease)?;
+    filter.hold(&network, &lease)?;
     for address in &lease.addresses {
         conntrack::forget(*address).or_fail("forget connections of an earlier container", address)?;
     }
@@ -81,7 +96,7 @@ fn mend(filter: &mut Filter, route: &mut Route, network: &Network, own: &Lease) 
     for lease in &unheld {
         // The device of one that has ended is gone with it.
         if route.link(&lease.device).or_fail("mend rules of devices", &lease.device)?.is_some() {
-            filter.hold(lease)?;
+            filter.hold(network, lease)?;
         }
     }
     if unheld.is_empty() || filter.unheld(network)?.iter().all(|lease| lease.container != own.container) {

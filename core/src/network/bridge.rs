@@ -10,7 +10,6 @@ use nucleus_sys::procfs::{ProcBase, ProcFs};
 
 use super::document::{Lease, Network};
 use super::fault::OrFail;
-use super::names;
 
 /// What the workload calls its device.
 const DEVICE: &str = "eth0";
@@ -22,8 +21,7 @@ pub(super) fn ensure(route: &mut Route, network: &Network) -> Result<i32> {
     if let Some(bridge) = route.link(&name).or_fail(step, &name)? {
         return Ok(bridge.index);
     }
-    let mac =
-        network.gateways().next().map_or([2, 0, 0, 0, 0, 1], |(gateway, _)| names::mac(gateway).bytes());
+    let mac = network.mac().bytes();
     route.add_bridge(Bridge { name: &name, mac, mtu: network.mtu }).or_fail(step, &name)?;
     let made = route.link(&name).and_then(|link| link.ok_or_else(|| io::ErrorKind::NotFound.into()));
     let index = made.or_fail(step, &name)?.index;
@@ -44,7 +42,7 @@ pub(super) fn ensure(route: &mut Route, network: &Network) -> Result<i32> {
     // Somebody removed it under those who were on it.
     for lease in network.attached() {
         if let Some(device) = route.link(&lease.device).or_fail(step, &lease.device)? {
-            put(route, device.index, index).or_fail(step, &lease.device)?;
+            put(route, (device.index, index), lease).or_fail(step, &lease.device)?;
         }
     }
     Ok(index)
@@ -65,13 +63,25 @@ pub(super) fn add_device(
     let index = made.or_fail(step, &lease.device)?.index;
     // It carries frames, and has no business of its own.
     ProcFs::open().and_then(|proc| no_ipv6(&proc, &lease.device)).or_fail(step, &lease.device)?;
-    put(route, index, bridge).or_fail(step, &lease.device)?;
+    put(route, (index, bridge), lease).or_fail(step, &lease.device)?;
     Ok(index)
 }
 
-fn put(route: &mut Route, device: i32, bridge: i32) -> io::Result<()> {
+/// The bridge and the host know from the lease who is there: nobody can tell them otherwise, and nobody is asked.
+fn put(route: &mut Route, (device, bridge): (i32, i32), lease: &Lease) -> io::Result<()> {
     route.put_into(device, bridge)?;
-    route.set_port(device, Port::Isolated)
+    route.set_port(device, Port::Told)?;
+    route.add_port_address(device, lease.mac.bytes())?;
+    lease.addresses.iter().try_for_each(|address| route.add_neighbour(bridge, *address, lease.mac.bytes()))
+}
+
+/// The host forgets who was there.
+pub(super) fn forget(route: &mut Route, network: &Network, lease: &Lease) -> io::Result<()> {
+    let Some(bridge) = route.link(&network.bridge())? else { return Ok(()) };
+    lease.addresses.iter().try_for_each(|address| match route.delete_neighbour(bridge.index, *address) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        forgotten => forgotten,
+    })
 }
 
 /// The container's side, from inside its namespace: its addresses, and the gateway for everything else, neighbours too.

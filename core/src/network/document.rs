@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nucleus_abi::{ContainerId, Inode};
+use nucleus_abi::{ContainerId, Inode, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::EgressPlan;
@@ -23,6 +23,9 @@ pub(super) struct Network {
     pub(super) boot: String,
     /// The network namespace in which its bridge is.
     pub(super) namespace: Inode,
+    /// The process that keeps this namespace, where it is not nucleus' own.
+    #[serde(default)]
+    pub(super) keeper: Option<Process>,
     /// What tells it from all others of the host: part of the names of its bridge and its table.
     pub(super) key: String,
     /// Its rows of addresses, one of each kind at most.
@@ -88,6 +91,11 @@ impl Network {
         format!("{}{}", super::names::BRIDGE, self.key)
     }
 
+    /// Where its bridge is.
+    pub(super) fn place(&self) -> (Inode, Option<Process>) {
+        (self.namespace, self.keeper)
+    }
+
     /// The name of its table.
     pub(super) fn table(&self) -> String {
         format!("nucleus-{}", self.key)
@@ -96,6 +104,12 @@ impl Network {
     /// The host's address in a row: the gateway.
     pub(super) fn gateway(subnet: Cidr) -> IpAddr {
         subnet.nth(1).unwrap_or(subnet.first())
+    }
+
+    /// The hardware address of its bridge.
+    pub(super) fn mac(&self) -> MacAddress {
+        let first = self.gateways().next();
+        first.map_or(MacAddress::from([2, 0, 0, 0, 0, 1]), |(gateway, _)| super::names::mac(gateway))
     }
 
     pub(super) fn gateways(&self) -> impl Iterator<Item = (IpAddr, Cidr)> {

@@ -34,6 +34,23 @@ pub(crate) struct ProvidedFile {
     pub(crate) file: OwnedFd,
 }
 
+/// Those of a container, where it has any.
+pub(super) fn of(container: &Path) -> Result<Vec<ProvidedFile>> {
+    let open = |(target, name): (&'static str, &str)| {
+        let path = container.join(DIRECTORY).join(name);
+        match rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => None,
+            opened => Some(
+                opened
+                    .map_err(io::Error::from)
+                    .or_fail("open the container's network files", path.display())
+                    .map(|file| ProvidedFile { target, file }),
+            ),
+        }
+    };
+    [("/etc/hosts", HOSTS), ("/etc/resolv.conf", RESOLVER)].into_iter().filter_map(open).collect()
+}
+
 /// Writes them.
 pub(super) fn provide(plan: &AttachedPlan, network: &Network, container: &Path) -> Result<Vec<ProvidedFile>> {
     let directory = container.join(DIRECTORY);

@@ -12,8 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::document::{Guarded, Network};
 use super::fault::OrFail;
 
-/// The note of what was changed, in the networks' directory.
-pub(super) const NOTE: &str = "forwarding";
+/// The name of the note of what was changed, in the networks' directory.
+pub(super) fn note(network: &Network) -> String {
+    match network.keeper {
+        None => "forwarding".to_owned(),
+        Some(_) => format!("forwarding-{}", network.key),
+    }
+}
 
 const STEP: &str = "let the host route packets of containers";
 const V4: &str = "sys/net/ipv4/ip_forward";

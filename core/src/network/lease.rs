@@ -54,11 +54,10 @@ pub(super) fn lease(
         (None, Some(first)) => names::mac(*first),
         (None, None) => MacAddress::from([2, 0, 0, 0, 0, 1]),
     };
-    let bridge = network.gateways().map(|(gateway, _)| names::mac(gateway)).next();
     if let Some(other) = network.leases.iter().find(|lease| lease.mac == mac) {
         return Err(Refusal::SameDevice(mac, other.container.clone()));
     }
-    if bridge == Some(mac) {
+    if network.mac() == mac {
         return Err(Refusal::SameDevice(mac, container.clone()));
     }
     Ok(Lease {
@@ -110,6 +109,7 @@ pub(super) mod tests {
             name: NetworkName::default_network(),
             boot: "boot".into(),
             namespace: Inode { device: 4, inode: 1, born: 0 },
+            keeper: None,
             key: "0badf00d00".into(),
             subnets: subnets.iter().map(|row| row.parse().unwrap()).collect(),
             mtu: 1500,
@@ -124,6 +124,7 @@ pub(super) mod tests {
 
     pub(in crate::network) fn plan() -> AttachedPlan {
         AttachedPlan {
+            way: crate::plan::Way::Bridge,
             name: decided(NetworkName::default_network()),
             subnets: None,
             address: None,

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use nucleus_abi::{Inode, Result};
+use nucleus_abi::{Inode, Process, Result};
 use nucleus_sys::loopback;
 use nucleus_sys::namespace::{self, Namespace, NamespaceSet};
 use nucleus_sys::procfs::{ProcBase, ProcFs};
@@ -68,14 +69,29 @@ pub(super) fn identity(namespace: BorrowedFd<'_>) -> io::Result<Inode> {
 
 /// Does something in the namespace of an identity, wherever we are. `None` where there is none any more: nothing of it is
 /// left then.
-pub(super) fn inside_of<T>(wanted: Inode, work: impl FnOnce() -> T) -> io::Result<Option<T>> {
+pub(super) fn inside_of<T>(
+    wanted: Inode,
+    keeper: Option<Process>,
+    work: impl FnOnce() -> T,
+) -> io::Result<Option<T>> {
     if identity(own()?.as_fd())? == wanted {
         return Ok(Some(work()));
     }
-    match find(wanted) {
+    match keeper.and_then(|keeper| kept(wanted, keeper)).or_else(|| find(wanted)) {
         Some(found) => inside(found.as_fd(), work).map(Some),
         None => Ok(None),
     }
+}
+
+/// The namespace of an identity, by a descriptor of the process that keeps it. Whatever that is by now: only the namespace
+/// counts.
+fn kept(wanted: Inode, keeper: Process) -> Option<OwnedFd> {
+    let directory = format!("/proc/{}/fd", keeper.pid);
+    let is_wanted = |stat: &std::fs::Metadata| stat.dev() == wanted.device && stat.ino() == wanted.inode;
+    let path = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
+    let mut paths = path.filter(|path| std::fs::metadata(path).is_ok_and(|stat| is_wanted(&stat)));
+    let file = std::fs::File::open(paths.next()?).ok()?;
+    identity(file.as_fd()).is_ok_and(|identity| identity == wanted).then(|| file.into())
 }
 
 /// The namespace of an identity, by a process that is in it.

@@ -7,22 +7,32 @@ use nucleus_abi::{Error, ErrorCode, Result};
 
 use super::document::Network;
 use crate::plan::{AttachedPlan, Decided};
-use crate::profile::values::{Protocol, Publish};
+use crate::profile::values::{Cidr, Protocol, Publish};
 
 const STEP: &str = "publish a port";
 
-/// Refuses ports that another container has, or a process of the host.
+/// Refuses ports that another container has.
 ///
 /// # Errors
 /// `host-unfit`, naming the port and who has it.
-pub(super) fn check(plan: &AttachedPlan, network: &Network, others: &[Network]) -> Result<()> {
+pub(super) fn check_others(plan: &AttachedPlan, others: &[Network]) -> Result<()> {
     for publish in &plan.publish {
         for lease in others.iter().flat_map(|network| &network.leases) {
             if lease.publish.iter().any(|other| meet(*other, publish.value)) {
                 return Err(taken(publish, &format!("the container `{}` publishes it", lease.container)));
             }
         }
-        for address in addresses(publish.value, network) {
+    }
+    Ok(())
+}
+
+/// Refuses ports at which a process of the host listens; `kinds` are the addresses that lead to the container.
+///
+/// # Errors
+/// As for [`check_others`].
+pub(super) fn check_host(plan: &AttachedPlan, kinds: &[IpAddr]) -> Result<()> {
+    for publish in &plan.publish {
+        for address in publish.value.address.map_or_else(|| kinds.to_vec(), |address| vec![address]) {
             for (port, _) in publish.value.pairs() {
                 free(SocketAddr::new(address, port), publish.value.protocol)
                     .map_err(|error| refused(publish, address, port, &error))?;
@@ -44,11 +54,9 @@ fn meet(one: Publish, other: Publish) -> bool {
         && other.host.first <= one.host.last
 }
 
-fn addresses(publish: Publish, network: &Network) -> Vec<IpAddr> {
-    if let Some(address) = publish.address {
-        return vec![address];
-    }
-    let any = |row: &crate::profile::values::Cidr| {
+/// All addresses of the host, of the kinds that a network has.
+pub(super) fn kinds(network: &Network) -> Vec<IpAddr> {
+    let any = |row: &Cidr| {
         if row.first().is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
     };
     network.subnets.iter().map(any).collect()
@@ -107,16 +115,16 @@ mod tests {
             "{error}"
         );
         drop(listener);
-        check(&asking, &here, &[]).unwrap();
+        check_host(&asking, &kinds(&here)).unwrap();
         let mut other = network(&["10.99.0.0/24"]);
         take(&mut other, &asking).unwrap();
-        let error = check(&asking, &here, &[other]).unwrap_err();
+        let error = check_others(&asking, &[other]).unwrap_err();
         assert!(error.to_string().contains("the container `c0` publishes it"), "{error}");
     }
 
     #[test]
     fn an_address_that_the_host_lacks_is_told() {
-        let error = check(&publishing("203.0.113.9:8080:80"), &network(&["10.88.0.0/24"]), &[]).unwrap_err();
+        let error = check_host(&publishing("203.0.113.9:8080:80"), &[]).unwrap_err();
         assert_eq!(error.cause.as_deref(), Some("the host has no address 203.0.113.9"));
     }
 }

@@ -3,16 +3,18 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Ledger, Result};
+use nucleus_abi::{ContainerId, Effect, Error, ErrorCode, Ledger, Process, Result};
 use nucleus_sys::netlink::Route;
 
 use super::document::{Guarded, Network, VERSION};
 use super::fault::OrFail;
 use super::files::{self, ProvidedFile};
 use super::lease::{Refusal, lease};
+use super::namespace::inside;
 use super::store::Store;
+use super::userspace::Outlet;
 use super::{names, namespace, ports, subnet};
-use crate::plan::{AttachedPlan, Plan};
+use crate::plan::{AttachedPlan, Plan, Way};
 use crate::profile::Origin;
 use crate::profile::values::{Cidr, NetworkName};
 
@@ -38,7 +40,8 @@ pub(crate) struct Reservation {
     pub(crate) files: Vec<ProvidedFile>,
 }
 
-/// Takes a place in the plan's network, which begins with it if nobody is on it.
+/// Takes a place in the plan's network, which begins with it if nobody is on it; where a program leads out, in the namespace
+/// of its `outlet`.
 ///
 /// # Errors
 /// `host-unfit` and `plan-invalid`, naming the profile's line; nothing stays then that the ledger does not undo.
@@ -46,11 +49,11 @@ pub(crate) fn reserve(
     plan: &Plan,
     wanted: &AttachedPlan,
     container: &ContainerId,
-    places: Places<'_>,
+    (places, outlet): (Places<'_>, Option<&Outlet>),
     ledger: &mut Ledger,
 ) -> Result<Reservation> {
     let store = Store::open(places.root)?;
-    let name = &wanted.name.value;
+    let name = &network_name(wanted)?;
     ledger.record(&Effect::Network { name: name.to_string() }).or_fail("write the ledger", name)?;
     let mut others = store.all()?;
     let known = others.iter().position(|network| network.name == *name).map(|index| others.remove(index));
@@ -58,12 +61,22 @@ pub(crate) fn reserve(
         Some(network) if network.boot == places.boot && !network.leases.is_empty() => {
             joined(network, wanted)?
         }
-        _ => begun(wanted, &others, places.boot)?,
+        _ => match outlet {
+            None => begun((name, None), wanted, &others, places.boot)?,
+            Some(outlet) => {
+                let begin = || begun((name, Some(outlet.keeper)), wanted, &[], places.boot);
+                inside(outlet.as_fd(), begin).or_fail("begin a network", name)??
+            }
+        },
     };
     // Who has no directory has no device either: somebody removed it by hand.
     network.leases.retain(|lease| places.root.join(lease.container.as_str()).exists());
     let all: Vec<Network> = others.into_iter().chain([network.clone()]).collect();
-    ports::check(wanted, &network, &all)?;
+    ports::check_others(wanted, &all)?;
+    // A program that leads out holds its ports already: it looked for itself.
+    if outlet.is_none() {
+        ports::check_host(wanted, &ports::kinds(&network))?;
+    }
     let device = names::device().or_fail("name the container's network device", container)?;
     let lease = lease(&network, wanted, container, device, own_names(plan, container))
         .map_err(|refusal| refuse(refusal, wanted))?;
@@ -71,6 +84,18 @@ pub(crate) fn reserve(
     let files = files::provide(wanted, &network, places.container)?;
     store.write(&network)?;
     Ok(Reservation { network: name.clone(), container: container.clone(), files })
+}
+
+/// What a program passes on is no network that others could join: its name is not to be guessed.
+fn network_name(wanted: &AttachedPlan) -> Result<NetworkName> {
+    let unnamed = || Error::new(ErrorCode::SystemCall, "name a network");
+    match wanted.way {
+        Way::Bridge => Ok(wanted.name.value.clone()),
+        Way::Userspace(_) => {
+            let key = names::key().or_fail("name a network", "userspace")?;
+            format!("userspace-{key}").parse().map_err(|_| unnamed())
+        }
+    }
 }
 
 /// By which names others find the container: its id, and the host name that somebody chose.
@@ -118,9 +143,13 @@ fn list(rows: &[Cidr]) -> String {
 }
 
 /// A network that nobody is on yet.
-fn begun(wanted: &AttachedPlan, others: &[Network], boot: &str) -> Result<Network> {
+fn begun(
+    (name, keeper): (&NetworkName, Option<Process>),
+    wanted: &AttachedPlan,
+    others: &[Network],
+    boot: &str,
+) -> Result<Network> {
     let step = "begin a network";
-    let name = &wanted.name.value;
     let own = namespace::own().and_then(|own| namespace::identity(own.as_fd())).or_fail(step, name)?;
     let routes = Route::open().and_then(|mut route| route.destinations()).or_fail(step, name)?;
     let routes = routes.iter().filter_map(|route| Cidr::around(route.address, route.prefix));
@@ -151,6 +180,7 @@ fn begun(wanted: &AttachedPlan, others: &[Network], boot: &str) -> Result<Networ
         name: name.clone(),
         boot: boot.to_owned(),
         namespace: own,
+        keeper,
         key: names::key().or_fail(step, name)?,
         subnets,
         mtu: wanted.mtu.value,

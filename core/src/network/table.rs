@@ -7,6 +7,7 @@ use nucleus_sys::netlink::nftables::{
     Base, Batch, Element, Family, Hook, NfTables, Purpose, Rule as Shown, Verdict,
 };
 
+use super::account::Counted;
 use super::document::{Lease, Network};
 use super::fault::OrFail;
 use super::rules::{self, DEVICE_CHAIN, MAPS, Rule};
@@ -151,8 +152,8 @@ impl Filter {
     }
 
     /// Holds a device to its lease, and reads back that it is.
-    pub(super) fn hold(&mut self, lease: &Lease) -> Result<()> {
-        let (table, rules) = (device_table(&lease.device), rules::device(lease));
+    pub(super) fn hold(&mut self, network: &Network, lease: &Lease) -> Result<()> {
+        let (table, rules) = (device_table(&lease.device), rules::device(network, lease));
         let mut batch = Batch::new(Family::Device, &table);
         batch.table();
         batch.delete_table();
@@ -168,6 +169,16 @@ impl Filter {
         self.tables.commit(&batch).or_fail("hold the container's device to its addresses", &table)
     }
 
+    /// What was refused to a container, and what its device sent untruly.
+    pub(super) fn counts(&mut self, network: &Network, lease: &Lease) -> Result<(Counted, Counted)> {
+        let step = "read what was counted";
+        let (table, device) = (network.table(), device_table(&lease.device));
+        let own = rules::egress_chain(lease);
+        let refused = self.tables.rules(Family::Inet, Some(&table)).or_fail(step, &table)?;
+        let untrue = self.tables.rules(Family::Device, Some(&device)).or_fail(step, &device)?;
+        Ok((sum(refused.iter().filter(|rule| rule.chain == own)), sum(untrue.iter())))
+    }
+
     /// The devices of a network that are not held to their leases.
     pub(super) fn unheld<'n>(&mut self, network: &'n Network) -> Result<Vec<&'n Lease>> {
         let mut shown: BTreeMap<String, Vec<Shown>> = BTreeMap::new();
@@ -175,12 +186,19 @@ impl Filter {
             shown.entry(rule.table.clone()).or_default().push(rule);
         }
         let held = |lease: &Lease| {
-            let rules = rules::device(lease);
+            let rules = rules::device(network, lease);
             let shown = shown.get(&device_table(&lease.device)).map_or(&[][..], Vec::as_slice);
             is_same(shown, &BTreeMap::from([(DEVICE_CHAIN, rules.as_slice())]))
         };
         Ok(network.attached().filter(|lease| !held(lease)).collect())
     }
+}
+
+fn sum<'r>(rules: impl Iterator<Item = &'r Shown>) -> Counted {
+    rules.filter_map(Shown::count).fold(Counted::default(), |sum, count| Counted {
+        packets: sum.packets + count.packets,
+        bytes: sum.bytes + count.bytes,
+    })
 }
 
 /// The name of a device's own table.
@@ -260,14 +278,14 @@ mod tests {
             let (network, lease) = lease_with_device();
             let mut filter = Filter::open().unwrap();
             assert_eq!(filter.unheld(&network).unwrap(), [&lease]);
-            filter.hold(&lease).unwrap();
+            filter.hold(&network, &lease).unwrap();
             assert_eq!(filter.unheld(&network).unwrap(), Vec::<&Lease>::new());
             let table = device_table(&lease.device);
             let mut batch = Batch::new(Family::Device, &table);
             batch.rule(DEVICE_CHAIN, &[nucleus_sys::netlink::nftables::Expression::Verdict(Verdict::Accept)]);
             filter.tables.commit(&batch).unwrap();
             assert_eq!(filter.unheld(&network).unwrap(), [&lease]);
-            filter.hold(&lease).unwrap();
+            filter.hold(&network, &lease).unwrap();
             assert_eq!(filter.unheld(&network).unwrap(), Vec::<&Lease>::new());
             filter.remove(Family::Device, &table).unwrap();
             filter.remove(Family::Device, &table).unwrap();

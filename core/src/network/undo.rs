@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nucleus_abi::{ContainerId, Error, ErrorCode, Inode, Result};
+use nucleus_abi::{ContainerId, Error, ErrorCode, Inode, Process, Result};
 use nucleus_sys::netlink::Route;
 use nucleus_sys::netlink::nftables::Family;
 
@@ -21,7 +21,7 @@ use crate::profile::values::NetworkName;
 /// # Errors
 /// `system-call`.
 pub(crate) fn remove_link(name: &str, namespace: Inode) -> Result<()> {
-    within(namespace, name, || {
+    within((namespace, None), name, || {
         let mut route = Route::open().or_fail("remove the container's network device", name)?;
         bridge::remove(&mut route, name).or_fail("remove the container's network device", name)
     })
@@ -38,7 +38,7 @@ pub(crate) fn remove_rules(family: &str, table: &str, namespace: Inode) -> Resul
             .on(format!("table {family} {table}"))
             .because("this release knows no such family")
     })?;
-    within(namespace, table, || Filter::open()?.remove(family, table))
+    within((namespace, None), table, || Filter::open()?.remove(family, table))
 }
 
 /// Takes a container off its network, which ends with the last one on it.
@@ -58,12 +58,18 @@ fn leave_one(store: &Store, root: &Path, name: &NetworkName, container: &Contain
     let lease = network.leases.iter().position(|lease| lease.container == *container);
     let lease = lease.map(|index| network.leases.remove(index));
     if network.leases.is_empty() {
-        within(network.namespace, network.name.as_str(), || end(store, &network))?;
+        within(network.place(), network.name.as_str(), || end(store, &network))?;
+        // Where the namespace is gone, so is what was changed in it.
+        let _ = network.keeper.map(|_| std::fs::remove_file(store.note(&forwarding::note(&network))));
         return store.remove(name);
     }
     let Some(lease) = lease else { return Ok(()) };
     if lease.attached {
-        within(network.namespace, network.name.as_str(), || Filter::open()?.dismiss(&network, &lease))?;
+        within(network.place(), network.name.as_str(), || {
+            Filter::open()?.dismiss(&network, &lease)?;
+            let forgotten = Route::open().and_then(|mut route| bridge::forget(&mut route, &network, &lease));
+            forgotten.or_fail("forget the container's address", &lease.device)
+        })?;
     }
     store.write(&network)?;
     files::tell_all(&network, root);
@@ -75,18 +81,23 @@ fn end(store: &Store, network: &Network) -> Result<()> {
     Filter::open()?.remove(Family::Inet, &network.table())?;
     let mut route = Route::open().or_fail("remove the network's bridge", network.bridge())?;
     bridge::remove(&mut route, &network.bridge()).or_fail("remove the network's bridge", network.bridge())?;
-    let alone = store.all()?.iter().all(|other| other.name == network.name);
+    let here = |other: &&Network| other.namespace == network.namespace;
+    let alone = store.all()?.iter().filter(here).all(|other| other.name == network.name);
     if !alone {
         return Ok(());
     }
     let links = route.links().or_fail("look for other networks", "netlink")?;
     let others_remain = links.iter().any(|link| link.name.starts_with(BRIDGE));
-    forwarding::restore(&store.note(forwarding::NOTE), others_remain)
+    forwarding::restore(&store.note(&forwarding::note(network)), others_remain)
 }
 
 /// In the namespace in which it was made; nothing of it is left where that is gone.
-fn within(namespace: Inode, subject: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    inside_of(namespace, work)
+fn within(
+    (namespace, keeper): (Inode, Option<Process>),
+    subject: &str,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    inside_of(namespace, keeper, work)
         .or_fail("enter the network namespace in which it was made", subject)
         .and_then(|done| done.unwrap_or(Ok(())))
 }

@@ -280,7 +280,9 @@ fn network(loaded: &Loaded, plan: &Plan) -> Bound<NetworkBound> {
     let (value, pointer) = match &plan.network.value {
         NetworkPlan::Host => (NetworkBound::Any, "/network/mode"),
         _ if refuses => (NetworkBound::New, "/network/engineNetwork"),
-        NetworkPlan::None | NetworkPlan::Attached(_) => (NetworkBound::Namespace, "/network/mode"),
+        NetworkPlan::None | NetworkPlan::Attached(_) | NetworkPlan::Container(_) => {
+            (NetworkBound::Namespace, "/network/mode")
+        }
     };
     Bound { value, decided: loaded.origins.of(pointer).to_string() }
 }

@@ -49,7 +49,7 @@ const SYSCTLS: [&str; 11] = [
 /// `net.*` belongs to the network namespace, so it is safe only where the container has one of its own.
 pub(super) fn is_namespaced_sysctl(name: &str, network: &NetworkPlan) -> bool {
     let listed = |known: &str| if known.ends_with('.') { name.starts_with(known) } else { name == known };
-    SYSCTLS.iter().any(|known| listed(known)) || (network.is_own() && name.starts_with("net."))
+    SYSCTLS.iter().any(|known| listed(known)) || (network.is_new() && name.starts_with("net."))
 }
 
 #[cfg(test)]

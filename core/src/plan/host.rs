@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::network::{UserspaceKind, UserspacePlan};
 use super::places::Tree;
 use super::policy::{Policy, Source};
 use super::secrets::Swap;
@@ -16,7 +17,7 @@ use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
 use super::types::{DeviceKind, DeviceNumber};
 use crate::profile::values::{DeviceRef, PathPattern};
-use crate::profile::{Device, Io, Namespaces, Profile, RootfsSource, Seccomp, Terminal};
+use crate::profile::{Device, Io, Namespaces, NetworkMode, Profile, RootfsSource, Seccomp, Terminal};
 
 /// Facts of the host that the plan depends on.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +42,8 @@ pub struct HostFacts {
     pub roots: Vec<(String, Source)>,
     /// Where the links in `mounts.policy.deny` lead, by the pattern, if that is elsewhere.
     pub denied: BTreeMap<String, PathPattern>,
+    /// The program that passes packets on, where the profile wants one and there is one.
+    pub userspace: Option<UserspacePlan>,
     /// Whether the host may swap out what the profile keeps in memory as secrets.
     pub swap: Swap,
 }
@@ -117,6 +120,22 @@ fn env_of<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> 
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
+/// Directories of programs that only root may write to.
+const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
+/// pasta where it is installed, else slirp4netns.
+fn userspace() -> Option<UserspacePlan> {
+    let known = [("pasta", UserspaceKind::Pasta), ("slirp4netns", UserspaceKind::Slirp4netns)];
+    known.into_iter().find_map(|(name, kind)| {
+        let path =
+            PROGRAMS.iter().map(|directory| Path::new(directory).join(name)).find(|path| path.is_file())?;
+        let output = std::process::Command::new(&path).arg("--version").env_clear().output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.lines().next().unwrap_or_default().trim().to_owned();
+        Some(UserspacePlan { kind, path, version })
+    })
+}
+
 /// Whether standard input is a terminal.
 fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
@@ -137,6 +156,7 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
         devices: profile.devices.iter().flatten().map(device).collect(),
         block_devices: block_devices(&profile.resources.io),
         denied: denied_places(&profile.mounts.policy.deny),
+        userspace: (profile.network.mode == NetworkMode::Userspace).then(userspace).flatten(),
         swap: if profile.secrets.is_empty() { Swap::Never } else { swap() },
         ..HostFacts::default()
     }

@@ -25,7 +25,10 @@ pub use check::{CheckedRow, Enforcer, can_enforce, check, needs, refusals, witho
 pub use decided::Decided;
 pub use diff::{Cell, Comparison, Difference, Side, Why, diff};
 pub use host::{DeviceFact, HostFacts, RuntimeEntry, RuntimeKind, engine_facts, facts_for};
-pub use network::{AttachedPlan, Egress, EgressPlan, EgressRule, NetworkPlan, ResolverPlan};
+pub use network::{
+    AttachedPlan, Egress, EgressPlan, EgressRule, NetworkPlan, ResolverPlan, UserspaceKind, UserspacePlan,
+    Way,
+};
 pub use policy::{Denial, Found, Ground, Objection, Policy, Reach, Shape, Source};
 pub(crate) use resolve::belongs_to_runtime;
 pub use resolve::resolve;

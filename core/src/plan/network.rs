@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
+use nucleus_abi::ContainerId;
 use serde::{Deserialize, Serialize};
 
 use super::decided::Decided;
@@ -17,6 +19,8 @@ pub enum NetworkPlan {
     Host,
     /// A namespace of the container's own, which the core attaches to a network.
     Attached(Box<AttachedPlan>),
+    /// That of another container.
+    Container(ContainerId),
 }
 
 impl NetworkPlan {
@@ -25,11 +29,16 @@ impl NetworkPlan {
         *self != Self::Host
     }
 
+    /// Whether its parameters are the container's own to set.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::None | Self::Attached(_))
+    }
+
     /// What the core attaches; `None` where it has nothing to do.
     pub fn attached(&self) -> Option<&AttachedPlan> {
         match self {
             Self::Attached(attached) => Some(attached),
-            Self::None | Self::Host => None,
+            Self::None | Self::Host | Self::Container(_) => None,
         }
     }
 }
@@ -37,6 +46,8 @@ impl NetworkPlan {
 /// A network that the core attaches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttachedPlan {
+    /// What leads out of it.
+    pub way: Way,
     /// The network that is joined.
     pub name: Decided<NetworkName>,
     /// Its addresses, where the profile says them: the network must have these, or gets them.
@@ -55,6 +66,35 @@ pub struct AttachedPlan {
     pub publish: Vec<Decided<Publish>>,
     /// Where the workload may connect to; `None`: everywhere.
     pub egress: Option<Decided<EgressPlan>>,
+}
+
+/// What leads out of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// The host, which routes and translates addresses.
+    Bridge,
+    /// A program of the host, in a network of the container's alone.
+    Userspace(UserspacePlan),
+}
+
+/// A program that passes on what comes out of a network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserspacePlan {
+    /// Which.
+    pub kind: UserspaceKind,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub version: String,
+}
+
+/// The programs that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserspaceKind {
+    /// passt(1).
+    Pasta,
+    /// slirp4netns(1).
+    Slirp4netns,
 }
 
 /// Who is asked for names.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Capability, Init, LandlockAccess, LandlockRule};
 
 use super::decided::Decided;
-use super::network::{AttachedPlan, NetworkPlan};
+use super::network::{AttachedPlan, NetworkPlan, Way};
 use super::secrets::{Presence, SecretPlan, Swap};
 use super::types::{
     Access, AttestationPlan, CapabilitySets, ContextMode, ContextOwner, ContextPlan, DevicePlan, Enforcement,
@@ -213,8 +213,16 @@ fn namespaces(plan: &Plan, rows: &mut Rows) {
         }
         NetworkPlan::Attached(attached) => {
             let needs = [Capability::NamespaceNetwork, Capability::NetworkAttached];
-            rows.push("network.mode", "bridge", &plan.network.origin, &needs);
+            let mode = match attached.way {
+                Way::Bridge => "bridge",
+                Way::Userspace(_) => "userspace",
+            };
+            rows.push("network.mode", mode, &plan.network.origin, &needs);
             self::attached(attached, rows);
+        }
+        NetworkPlan::Container(id) => {
+            let needs = [Capability::NamespaceNetwork, Capability::NamespaceJoin];
+            rows.push("network.mode", format!("that of {id}"), &plan.network.origin, &needs);
         }
     }
     for (kind, needs) in [
@@ -247,7 +255,13 @@ fn namespaces(plan: &Plan, rows: &mut Rows) {
 
 /// What the core itself attaches and enforces.
 fn attached(plan: &AttachedPlan, rows: &mut Rows) {
-    rows.push("network.name", plan.name.value.as_str(), &plan.name.origin, &[]);
+    match &plan.way {
+        Way::Bridge => rows.push("network.name", plan.name.value.as_str(), &plan.name.origin, &[]),
+        Way::Userspace(program) => {
+            let text = format!("{} ({})", show(&program.path), program.version);
+            rows.push("network.program", text, &Origin::BuiltIn("found on the host"), &[]);
+        }
+    }
     if let Some(subnets) = &plan.subnets {
         rows.push("network.subnets", list(subnets.value.iter()), &subnets.origin, &[]);
     }

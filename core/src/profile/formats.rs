@@ -1,10 +1,10 @@
 //! The parsers behind the `format`s of the schema, so that diagnostics can say what each of them would.
 
 use super::values::{
-    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cidr, Cpus, DeviceAccess,
-    DeviceRef, Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath, IndexSet,
-    IpAddress, MacAddress, NetworkName, PathPattern, PluginName, Ports, PublicKey, Publish, RlimitName,
-    RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
+    AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cidr, ContainerName, Cpus,
+    DeviceAccess, DeviceRef, Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath,
+    IndexSet, IpAddress, MacAddress, NetworkName, PathPattern, PluginName, Ports, PublicKey, Publish,
+    RlimitName, RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.
@@ -31,12 +31,13 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 31] = [
+static FORMATS: [Format; 32] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
     Format::of::<CapabilityName>(),
     Format::of::<Cidr>(),
+    Format::of::<ContainerName>(),
     Format::of::<Cpus>(),
     Format::of::<DeviceAccess>(),
     Format::of::<DeviceRef>(),

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use nucleus_sys::netlink::nftables::{Expression, Header, IpFamily, Meta};
 
 use super::Rule;
-use super::matching::{End, ICMPV6, accept, address, bytes, drop, is, is_not, meta, octets, rule};
-use crate::network::document::Lease;
+use super::matching::{End, FIRST, ICMPV6, accept, address, bytes, drop, is, is_not, meta, octets, rule};
+use crate::network::document::{Lease, Network};
 use crate::profile::values::MacAddress;
 
 /// The chain of a device's own table.
@@ -19,27 +19,34 @@ const ARP: [u8; 2] = [0x08, 0x06];
 const IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// Its rules; what none of them accepts is dropped and counted.
-pub(in crate::network) fn device(lease: &Lease) -> Vec<Rule> {
-    let sender = bytes(Header::Link, 6, 6);
-    let mut rules = vec![rule([is_not(sender, lease.mac.bytes())], [Expression::Count, drop()])];
-    for address in &lease.addresses {
-        match address {
-            IpAddr::V4(_) => rules.extend([arp(lease.mac, *address), from(IPV4, *address)]),
-            IpAddr::V6(_) => {
-                rules.push(from(IPV6, *address));
-                rules.extend(
-                    [SOLICITATION, ADVERTISEMENT].map(|kind| neighbours(link_local(lease.mac), kind)),
-                );
-            }
+///
+/// A frame goes to the bridge and to nobody else, so that all of it is routed; but for questions about addresses, which the
+/// bridge alone hears.
+pub(in crate::network) fn device(network: &Network, lease: &Lease) -> Vec<Rule> {
+    let dropped = || [Expression::Count, drop()];
+    let mut rules = vec![rule([is_not(bytes(Header::Link, 6, 6), lease.mac.bytes())], dropped())];
+    rules.extend(lease.v4().map(|address| arp(lease.mac, address.into())));
+    if let Some(address) = lease.v6() {
+        for own in [address, link_local(lease.mac)] {
+            rules.push(discovery(own, SOLICITATION, Vec::new()));
+            // What it answers is about itself: RFC 4861, section 4.4.
+            let about = is(bytes(Header::Transport, 8, 16), own.octets());
+            rules.push(discovery(own, ADVERTISEMENT, about));
         }
+        // Whatever else speaks for routers and neighbours, whichever headers stand before it.
+        let kinds = vec![bytes(Header::Transport, 0, 1), Expression::Within(FIRST, vec![133], vec![137])];
+        rules.push(rule([ipv6(), is(meta(Meta::Transport), [ICMPV6]), kinds], dropped()));
     }
-    rules.push(vec![Expression::Count, drop()]);
+    rules.push(rule([is_not(bytes(Header::Link, 0, 6), network.mac().bytes())], dropped()));
+    rules.extend(lease.addresses.iter().map(|address| from(*address)));
+    rules.push(dropped().to_vec());
     rules
 }
 
 /// A packet from the container's own address.
-fn from(protocol: [u8; 2], source: IpAddr) -> Rule {
+fn from(source: IpAddr) -> Rule {
     let family = super::matching::family(source);
+    let protocol = if source.is_ipv4() { IPV4 } else { IPV6 };
     rule([is(meta(Meta::Protocol), protocol), is(address(family, End::Source), octets(source))], [accept()])
 }
 
@@ -61,15 +68,20 @@ fn arp(mac: MacAddress, source: IpAddr) -> Rule {
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 
-/// A message of neighbour discovery from the device's link-local address. No router passes it on (RFC 4861, section 3.1: its
+fn ipv6() -> Rule {
+    is(meta(Meta::Protocol), IPV6)
+}
+
+/// A message of neighbour discovery from an address of the container's. No router passes it on (RFC 4861, section 3.1: its
 /// hop limit is 255).
-fn neighbours(source: Ipv6Addr, kind: u8) -> Rule {
+fn discovery(source: Ipv6Addr, kind: u8, about: Rule) -> Rule {
     rule(
         [
-            is(meta(Meta::Protocol), IPV6),
+            ipv6(),
             is(address(IpFamily::V6, End::Source), octets(source.into())),
             is(bytes(Header::Network, 6, 2), [ICMPV6, 255]),
-            is(bytes(Header::Network, 40, 1), [kind]),
+            is(bytes(Header::Transport, 0, 1), [kind]),
+            about,
         ],
         [accept()],
     )

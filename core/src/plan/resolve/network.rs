@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use super::Resolver;
 use crate::plan::decided::Decided;
-use crate::plan::network::{AttachedPlan, Egress, EgressPlan, EgressRule, NetworkPlan, ResolverPlan};
-use crate::profile::values::{Cidr, NetworkName};
+use crate::plan::network::{
+    AttachedPlan, Egress, EgressPlan, EgressRule, NetworkPlan, ResolverPlan, UserspaceKind, Way,
+};
+use crate::profile::values::{Cidr, NetworkName, Protocol};
 use crate::profile::{self, Network, NetworkMode};
 
 /// The largest packet of Ethernet.
@@ -19,7 +21,9 @@ impl Resolver<'_> {
                 self.host_network();
                 NetworkPlan::Host
             }
-            NetworkMode::Bridge => NetworkPlan::Attached(Box::new(self.attached())),
+            NetworkMode::Bridge => NetworkPlan::Attached(Box::new(self.attached(Way::Bridge))),
+            NetworkMode::Userspace => self.userspace(),
+            NetworkMode::Container => self.of_container(),
         };
         self.decided("/network/mode", network)
     }
@@ -41,8 +45,70 @@ impl Resolver<'_> {
         }
     }
 
-    fn attached(&mut self) -> AttachedPlan {
+    fn userspace(&mut self) -> NetworkPlan {
+        let Some(program) = self.facts.userspace.clone() else {
+            self.mistake(
+                "/network/mode",
+                "neither pasta nor slirp4netns is installed",
+                "install one of them (packages passt, slirp4netns), or use `mode: bridge`",
+            );
+            return NetworkPlan::None;
+        };
         let network = &self.profile.network;
+        for (index, publish) in network.publish.iter().enumerate() {
+            let v6 = publish.address.is_some_and(|address| address.is_ipv6());
+            let cause = match (publish.protocol, program.kind) {
+                (Protocol::Sctp | Protocol::Icmp, _) => "nothing but TCP and UDP is passed on",
+                (_, UserspaceKind::Slirp4netns) if v6 => "slirp4netns passes ports of IPv4 alone",
+                _ => continue,
+            };
+            let hint = format!(
+                "{} passes packets on; `mode: bridge` leads in what it cannot",
+                program.path.display()
+            );
+            self.mistake(&format!("/network/publish/{index}"), cause, hint);
+        }
+        if network.name.is_some() {
+            self.mistake(
+                "/network/name",
+                "a network of a program is the container's alone",
+                "remove it, or use `mode: bridge`",
+            );
+        }
+        NetworkPlan::Attached(Box::new(self.attached(Way::Userspace(program))))
+    }
+
+    fn of_container(&mut self) -> NetworkPlan {
+        let network = &self.profile.network;
+        for (field, given) in [
+            ("egress", network.egress.is_some()),
+            ("publish", given(&network.publish)),
+            ("address", given(&network.address)),
+            ("mac", network.mac.is_some()),
+        ] {
+            if given {
+                self.mistake(
+                    &format!("/network/{field}"),
+                    "the network is another container's, and so is what may leave and enter",
+                    "say it in that container's profile",
+                );
+            }
+        }
+        self.refuse_joined();
+        match &network.id {
+            Some(id) => NetworkPlan::Container(id.id().clone()),
+            None => {
+                self.mistake(
+                    "/network/mode",
+                    "nobody says whose network it is",
+                    "add `id`, a container of this state directory",
+                );
+                NetworkPlan::None
+            }
+        }
+    }
+
+    fn refuse_joined(&mut self) {
         if self.profile.namespaces.network.is_some() {
             self.mistake(
                 "/namespaces/network/path",
@@ -50,6 +116,11 @@ impl Resolver<'_> {
                 format!("`network.mode` is at {}; keep one of them", self.loaded.origins.of("/network/mode")),
             );
         }
+    }
+
+    fn attached(&mut self, way: Way) -> AttachedPlan {
+        let network = &self.profile.network;
+        self.refuse_joined();
         self.subnets(network);
         self.addresses(network);
         self.published(network);
@@ -59,6 +130,7 @@ impl Resolver<'_> {
         let addresses: Vec<IpAddr> = list(&network.address);
         let search = || network.dns_search.iter().map(ToString::to_string).collect();
         AttachedPlan {
+            way,
             name: self.decided("/network/name", name),
             subnets: given(&network.subnets)
                 .then(|| self.decided("/network/subnets", network.subnets.clone())),

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Keyed;
-use crate::profile::values::{Bounded, Cidr, HostName, IpAddress, MacAddress, NetworkName, Ports, Publish};
+use crate::profile::values::{
+    Bounded, Cidr, ContainerName, HostName, IpAddress, MacAddress, NetworkName, Ports, Publish,
+};
 
 /// The network that the workload sees.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -33,6 +35,9 @@ pub struct Network {
     /// The largest packet in bytes. Default: 1500.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<Mtu>,
+    /// The container whose network `mode: container` joins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<ContainerName>,
     /// Name servers. Default: the host's, as far as the container can reach them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Vec<IpAddress>>,
@@ -76,6 +81,10 @@ pub enum NetworkMode {
     Host,
     /// A device on a bridge of the host, which leads on by address translation.
     Bridge,
+    /// A program of the host passes on what the workload sends: pasta, or else slirp4netns.
+    Userspace,
+    /// The network of another container.
+    Container,
 }
 
 /// Where the workload may connect to. What answers a connection from outside may always leave.

@@ -36,7 +36,9 @@ pub use index_set::IndexSet;
 pub use limit::Limit;
 pub use mode::FileMode;
 pub use names::{BackendName, EnvName, FileName, FileSystemName, HostName, PluginName};
-pub use network::{Cidr, IpAddress, MacAddress, NetworkName, PortRange, Ports, Protocol, Publish};
+pub use network::{
+    Cidr, ContainerName, IpAddress, MacAddress, NetworkName, PortRange, Ports, Protocol, Publish,
+};
 pub use paths::{AbsolutePath, HostPath};
 pub use pattern::PathPattern;
 pub use rlimit::{Rlimit, RlimitName, RlimitValue};

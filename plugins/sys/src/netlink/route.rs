@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::message::{Body, attribute, attributes, text, word};
-use super::socket::{ACK, CREATE, DUMP, EXCLUSIVE, Socket};
+use super::socket::{ACK, CREATE, DUMP, EXCLUSIVE, REPLACE, Socket};
 
 /// Message types, `linux/rtnetlink.h`.
 const NEWLINK: u16 = 16;
@@ -15,6 +15,8 @@ const NEWADDR: u16 = 20;
 const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const GETROUTE: u16 = 26;
+const NEWNEIGH: u16 = 28;
+const DELNEIGH: u16 = 29;
 
 /// Attributes, `linux/if_link.h`, `linux/if_addr.h` and `linux/rtnetlink.h`.
 const IFLA_ADDRESS: u16 = 1;
@@ -27,7 +29,11 @@ const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
-const IFLA_BRPORT_ISOLATED: u16 = 33;
+const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_LEARNING: u16 = 8;
+const IFLA_BRPORT_UNICAST_FLOOD: u16 = 9;
+const IFLA_BRPORT_MCAST_FLOOD: u16 = 27;
+const IFLA_BRPORT_BCAST_FLOOD: u16 = 30;
 const IFLA_NET_NS_FD: u16 = 28;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
@@ -40,6 +46,12 @@ const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 /// What the kernel says of an address: that its probe is under way, or failed.
 const IFA_F_STATES: u32 = 0x40 | 0x08 | 0x04 | IFA_F_PERMANENT;
 const IFF_UP: u32 = 1;
+/// `linux/neighbour.h`.
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
+const NTF_MASTER: u8 = 4;
+const NUD_NOARP: u16 = 0x40;
+const NUD_PERMANENT: u16 = 0x80;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
@@ -137,8 +149,9 @@ pub struct Bridge<'a> {
 /// How a device stands in a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
-    /// It sees the bridge itself and no other isolated device: what goes from one to the other is routed, and judged.
-    Isolated,
+    /// It gets what is meant for it, also from itself, and nothing else: the bridge floods nothing to it and learns nothing
+    /// from it. Whom it has must be said ([`Route::add_port_address`]).
+    Told,
 }
 
 /// A row of addresses: the first, and how many bits all have in common.
@@ -250,13 +263,44 @@ impl Route {
     }
 
     /// Says how a device stands in its bridge.
-    pub fn set_port(&mut self, index: i32, Port::Isolated: Port) -> io::Result<()> {
+    pub fn set_port(&mut self, index: i32, Port::Told: Port) -> io::Result<()> {
+        const FLAGS: [(u16, u8); 5] = [
+            (IFLA_BRPORT_MODE, 1),
+            (IFLA_BRPORT_LEARNING, 0),
+            (IFLA_BRPORT_UNICAST_FLOOD, 0),
+            (IFLA_BRPORT_MCAST_FLOOD, 0),
+            (IFLA_BRPORT_BCAST_FLOOD, 0),
+        ];
         let mut body = link_header(index, 0);
         body.nested(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_SLAVE_KIND, "bridge");
-            info.nested(IFLA_INFO_SLAVE_DATA, |data| data.attribute(IFLA_BRPORT_ISOLATED, &[1]));
+            info.nested(IFLA_INFO_SLAVE_DATA, |data| {
+                FLAGS.iter().for_each(|(flag, value)| data.attribute(*flag, &[*value]));
+            });
         });
         self.tell(NEWLINK, 0, &body)
+    }
+
+    /// Tells a bridge that a hardware address is behind one of its devices.
+    pub fn add_port_address(&mut self, index: i32, mac: [u8; 6]) -> io::Result<()> {
+        let mut body = neighbour(libc::AF_BRIDGE, index, NUD_NOARP, NTF_MASTER);
+        body.attribute(NDA_LLADDR, &mac);
+        self.tell(NEWNEIGH, CREATE | REPLACE, &body)
+    }
+
+    /// Tells the kernel the hardware address of a neighbour on a device, for good: it believes nobody else.
+    pub fn add_neighbour(&mut self, index: i32, address: IpAddr, mac: [u8; 6]) -> io::Result<()> {
+        let mut body = neighbour(family(address).into(), index, NUD_PERMANENT, 0);
+        body.attribute(NDA_DST, &bytes(address));
+        body.attribute(NDA_LLADDR, &mac);
+        self.tell(NEWNEIGH, CREATE | REPLACE, &body)
+    }
+
+    /// Forgets a neighbour. ENOENT if it is not known.
+    pub fn delete_neighbour(&mut self, index: i32, address: IpAddr) -> io::Result<()> {
+        let mut body = neighbour(family(address).into(), index, 0, 0);
+        body.attribute(NDA_DST, &bytes(address));
+        self.tell(DELNEIGH, 0, &body)
     }
 
     /// Removes a device; of a pair both ends go. ENODEV if there is none.
@@ -316,6 +360,15 @@ fn link_header(index: i32, flags: u32) -> Body {
     header.extend(index.to_ne_bytes());
     header.extend(flags.to_ne_bytes());
     header.extend(flags.to_ne_bytes());
+    Body::new(header)
+}
+
+/// `struct ndmsg`.
+fn neighbour(family: i32, index: i32, state: u16, flags: u8) -> Body {
+    let mut header = vec![family.to_le_bytes()[0], 0, 0, 0];
+    header.extend(index.to_ne_bytes());
+    header.extend(state.to_ne_bytes());
+    header.extend([flags, 0]);
     Body::new(header)
 }
 
@@ -434,14 +487,21 @@ mod tests {
             route.add_veth(Veth { outer: "out", mtu: 1400, inner }).unwrap();
             let (bridge, outer) = (route.link("br").unwrap().unwrap(), route.link("out").unwrap().unwrap());
             route.put_into(outer.index, bridge.index).unwrap();
-            route.set_port(outer.index, Port::Isolated).unwrap();
+            route.set_port(outer.index, Port::Told).unwrap();
+            route.add_port_address(outer.index, [2, 0, 0, 0, 0, 2]).unwrap();
+            let neighbour: IpAddr = "10.3.2.7".parse().unwrap();
+            route.add_neighbour(bridge.index, neighbour, [2, 0, 0, 0, 0, 2]).unwrap();
             route.bring_up(bridge.index).unwrap();
             route.add_address(bridge.index, &Address::new("10.3.2.1".parse().unwrap(), 24)).unwrap();
             route.add_address(bridge.index, &Address::new("fd01::1".parse().unwrap(), 64)).unwrap();
             let to = Destination { address: "10.9.0.0".parse().unwrap(), prefix: 16 };
             route.add_route(to, Hop::Via("10.3.2.9".parse().unwrap()), bridge.index).unwrap();
             let text = ip("-d link show dev out");
-            assert!(text.contains("master br") && text.contains("isolated on"), "{text}");
+            assert!(text.contains("master br") && text.contains("hairpin on"), "{text}");
+            assert!(text.contains("learning off") && text.contains("bcast_flood off"), "{text}");
+            assert!(ip("neigh show dev br").contains("10.3.2.7 lladdr 02:00:00:00:00:02 PERMANENT"));
+            route.delete_neighbour(bridge.index, neighbour).unwrap();
+            assert!(!ip("neigh show dev br").contains("10.3.2.7"));
             assert!(text.contains("mtu 1400"), "{text}");
             let destinations = route.destinations().unwrap();
             assert!(destinations.contains(&to), "{destinations:?}");

@@ -17,6 +17,7 @@ pub(super) const ACK: u16 = 0x4;
 pub(super) const DUMP: u16 = 0x300;
 pub(super) const CREATE: u16 = 0x400;
 pub(super) const EXCLUSIVE: u16 = 0x200;
+pub(super) const REPLACE: u16 = 0x100;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 

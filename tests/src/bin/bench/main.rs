@@ -1,4 +1,4 @@
-//! `tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle | --overhead]`: start-up times, measured in turns in one run.
+//! `tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle | --overhead | --network]`: start-up times, measured in turns in one run.
 //!
 //! Every contestant starts the same container: six new namespaces, the host's `/usr` on a fresh root, memory and pids
 //! limits (but the floor and bubblewrap, which have no cgroups), and ends as soon as `/bin/true` has run. Nothing here
@@ -6,7 +6,8 @@
 //! The same lines are measured again while other containers run.
 //!
 //! With `--lifecycle` it measures `create`, `start` and `delete` instead, as engines call them: see `lifecycle.rs`. With
-//! `--overhead` it measures other runtimes alone and through nucleus: see `overhead.rs`.
+//! `--overhead` it measures other runtimes alone and through nucleus: see `overhead.rs`. With `--network` it measures networks: see
+//! `network.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,6 +21,7 @@ mod crowd;
 mod lane;
 mod lifecycle;
 mod memory;
+mod network;
 mod overhead;
 mod statistics;
 
@@ -39,6 +41,7 @@ enum What {
     Starts,
     Lifecycle,
     Overhead,
+    Network,
 }
 
 fn main() -> io::Result<()> {
@@ -49,6 +52,7 @@ fn main() -> io::Result<()> {
         What::Starts => report(&options, &scratch),
         What::Lifecycle => lifecycle::report(options.runs, &scratch),
         What::Overhead => overhead::report(options.runs, &scratch),
+        What::Network => networks(options.runs, &scratch),
     };
     fs::remove_dir_all(&scratch)?;
     result
@@ -70,13 +74,14 @@ fn options(mut words: impl Iterator<Item = String>) -> io::Result<Options> {
         let mut number = || words.next().and_then(|text| text.parse().ok());
         let usage = || {
             io::Error::other(
-                "usage: tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle | --overhead]",
+                "usage: tests/bench/run [--runs N] [--crowd N] [--quick] [--lifecycle | --overhead | --network]",
             )
         };
         match word.as_str() {
             "--quick" => options = Options { runs: 15, crowd: 20, ..options },
             "--lifecycle" => options.what = What::Lifecycle,
             "--overhead" => options.what = What::Overhead,
+            "--network" => options.what = What::Network,
             "--runs" => options.runs = number().ok_or_else(usage)?,
             "--crowd" => options.crowd = number().ok_or_else(usage)?,
             _ => return Err(usage()),
@@ -99,6 +104,15 @@ fn report(options: &Options, scratch: &Path) -> io::Result<()> {
         drop(crowd);
     }
     Ok(())
+}
+
+fn networks(runs: usize, scratch: &Path) -> io::Result<()> {
+    contestants::warn_about_debug_builds();
+    println!("networks: set up and torn down, {runs} runs each, in turns");
+    let mut keeper = network::keep(scratch)?;
+    print_table(&measure(network::contestants(scratch), runs));
+    keeper.kill()?;
+    keeper.wait().map(drop)
 }
 
 type Results = Vec<(&'static str, Summary)>;

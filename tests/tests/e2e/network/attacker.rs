@@ -72,6 +72,13 @@ for claimed in ('10.88.0.1', '10.88.0.2'):
 # Neighbour discovery: to be the gateway. Its hop limit is right; its sender is not.
 advert = bytes([136, 0]) + b'\\0\\0' + b'\\xe0\\0\\0\\0' + socket.inet_pton(socket.AF_INET6, 'fd88::1') + b'\\2\\1' + OWN
 frame(0x86dd, v6('fd88::1', 'ff02::1', advert, protocol=58, hops=255), to=mac('33:33:00:00:00:01'))
+# To be the neighbour, to the host: from our own addresses, also behind an extension header, which is none of the port's.
+for own in (M6, 'fe80::aff:fe58:3'):
+    advert = bytes([136, 0]) + b'\\0\\0' + b'\\x60\\0\\0\\0' + socket.inet_pton(socket.AF_INET6, 'fd88::2') + b'\\2\\1' + OWN
+    pseudo = socket.inet_pton(socket.AF_INET6, own) + socket.inet_pton(socket.AF_INET6, 'fd88::1') + struct.pack('!IxxxB', len(advert), 58)
+    advert = advert[:2] + struct.pack('!H', checksum(pseudo + advert)) + advert[4:]
+    frame(0x86dd, v6(own, 'fd88::1', advert, protocol=58, hops=255))
+    frame(0x86dd, v6(own, 'fd88::1', bytes([58, 0, 1, 4, 0, 0, 0, 0]) + advert, protocol=60, hops=255))
 # A router for everybody.
 router = bytes([134, 0]) + b'\\0\\0' + bytes([64, 0]) + b'\\xff\\xff' + b'\\0' * 8
 frame(0x86dd, v6('fe80::aff:fe58:3', 'ff02::1', router, protocol=58, hops=255), to=mac('33:33:00:00:00:01'))
@@ -141,8 +148,8 @@ fn nothing_that_a_raw_socket_makes_gets_past_the_policy() {
     let neighbour = Guest::idle(&host, &town, &bridged(&host, "address: [10.88.0.2, 'fd88::2']"));
     let device = town.shell(Place::Host, "ip -o link | grep -o 'nv-[0-9a-f]*' | head -1");
     let watches = [
-        (Place::Lan, "up"),
-        (Place::Internet, "down"),
+        (Place::Lan, "eth0"),
+        (Place::Internet, "eth0"),
         // What goes out of it reaches the neighbour.
         (Place::Host, device.as_str()),
         (Place::Host, "lo"),
@@ -155,6 +162,8 @@ fn nothing_that_a_raw_socket_makes_gets_past_the_policy() {
     for (place, device, watch) in watches {
         assert_eq!(watch.count("SECRET"), 0, "seen at {place:?} {device}");
     }
+    let known = town.shell(Place::Host, "ip neigh | grep -E '^(10.88.0.2|fd88::2) '");
+    assert!(!known.contains("58:00:03") && known.contains("58:00:02"), "{known}");
     let poisoned = neighbour.shell(&host, "cat /proc/net/arp");
     assert!(!poisoned.contains("02:00:0a:58:00:03"), "{poisoned}");
 }
@@ -164,7 +173,7 @@ fn nothing_that_a_raw_socket_makes_gets_past_the_policy() {
 fn without_a_policy_only_lies_are_dropped() {
     let host = Host::enter();
     let town = Town::build();
-    let watch = Watch::start(&town, Place::Lan, "up");
+    let watch = Watch::start(&town, Place::Lan, "eth0");
     let call = host.run(attacker(&host, ""), &["/usr/bin/python3", "-c", ATTACKS]);
     town.nucleus(call).output().assert_success();
     let seen = watch.count("SECRET");

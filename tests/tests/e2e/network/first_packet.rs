@@ -23,7 +23,7 @@ for _ in range(2000):
 fn a_capture_from_before_the_start_shows_nothing_of_the_container() {
     let host = Host::enter();
     let town = Town::build();
-    let captures = [(Place::Lan, "up"), (Place::Internet, "down")].map(|(place, device)| {
+    let captures = [(Place::Lan, "eth0"), (Place::Internet, "eth0")].map(|(place, device)| {
         let mut command = town.command(place, "tcpdump");
         command.args(["-i", device, "-n", "-U", "-w", "-", "--immediate-mode", "udp", "port", "53"]);
         let mut child =

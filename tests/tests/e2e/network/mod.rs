@@ -9,6 +9,7 @@ mod publish;
 mod reach;
 mod refusals;
 mod start;
+mod userspace;
 
 use std::path::PathBuf;
 

@@ -75,3 +75,24 @@ fn an_image_whose_resolver_file_is_a_link_gets_one_all_the_same() {
     assert_eq!(output.assert_success().text(), "nameserver 10.0.0.53");
     assert!(!image.path().join("run/systemd").exists());
 }
+
+#[test]
+fn state_tells_addresses_and_what_was_denied() {
+    let host = Host::enter();
+    let town = Town::build();
+    let more = "publish: ['8080:80'], egress: {default: deny, deny: [{cidr: 192.0.2.2}]}";
+    let guest = Guest::idle(&host, &town, &bridged(&host, more));
+    for target in ["tcp 192.0.2.2 7000", "tcp 203.0.113.1 7000", "tcp fd88::1 7000"] {
+        assert!(reach(&host, &guest, target).ends_with("refused"), "{target}");
+    }
+    // From outside of the town, as an administrator would.
+    let network = &host.nucleus("state").arg(&guest.id).output().assert_success().json()["network"];
+    assert_eq!(network["name"], "town");
+    assert_eq!(network["addresses"], serde_json::json!(["10.88.0.2", "fd88::2"]));
+    assert_eq!(network["publish"], serde_json::json!(["8080:80/tcp"]));
+    assert_eq!(network["denied"]["packets"], 3, "{network}");
+    let none = host.profile(crate::BASE, "network: {mode: none}");
+    let plain = Guest::idle(&host, &town, &none);
+    let state = host.nucleus("state").arg(&plain.id).output().assert_success().json();
+    assert!(state.get("network").is_none(), "{state}");
+}

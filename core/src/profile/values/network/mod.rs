@@ -8,7 +8,7 @@ mod publish;
 
 pub use address::{IpAddress, MacAddress};
 pub use cidr::Cidr;
-pub use name::NetworkName;
+pub use name::{ContainerName, NetworkName};
 pub use ports::{PortRange, Ports, Protocol};
 pub use publish::Publish;
 

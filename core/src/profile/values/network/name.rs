@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nucleus_abi::ContainerId;
+
 use super::{Accepts, BadValue, Textual, textual};
 
 /// The name of a network: letters, digits, `_`, `.` and `-`, the first a letter or digit; at most 64 bytes.
@@ -50,6 +52,41 @@ impl Textual for NetworkName {
     const ACCEPTS: Accepts = Accepts::Text;
 }
 textual!(NetworkName, "NetworkName");
+
+/// The id of a container of the same state directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerName(ContainerId);
+
+impl ContainerName {
+    /// The id.
+    pub fn id(&self) -> &ContainerId {
+        &self.0
+    }
+}
+
+impl FromStr for ContainerName {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        text.parse()
+            .map(Self)
+            .map_err(|error: nucleus_abi::Error| BadValue::new(error.cause.unwrap_or_default()))
+    }
+}
+
+impl fmt::Display for ContainerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl Textual for ContainerName {
+    const FORMAT: &'static str = "container-id";
+    const EXPECTED: &'static str = "a container's id such as web-1";
+    const PATTERN: &'static str = "^[A-Za-z0-9_+][A-Za-z0-9_+.-]{0,199}$";
+    const ACCEPTS: Accepts = Accepts::Text;
+}
+textual!(ContainerName, "ContainerName");
 
 #[cfg(test)]
 mod tests {

@@ -103,7 +103,9 @@ impl NfTables {
 
     /// Makes changes: all of them, or none.
     pub fn commit(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        batch.commit(&mut self.socket)
+        // Of a batch that fails each message is answered. What nobody reads of that would fill this socket, and the
+        // answers to later requests would be lost.
+        batch.commit(&mut Socket::open(Some(NETFILTER))?)
     }
 
     /// Whether there is such a table. EINVAL where the kernel has no `nf_tables`.

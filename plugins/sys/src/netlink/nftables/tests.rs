@@ -201,7 +201,10 @@ fn a_batch_with_a_mistake_changes_nothing() {
         let error = tables.commit(&batch).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
         assert!(!tables.has_table(Family::Inet, TABLE).unwrap());
-        // The socket is none the worse for it.
+        // Nor do many answers that nobody reads keep later ones away.
+        let mut batch = Batch::new(Family::Inet, TABLE);
+        (0..5000).for_each(|_| batch.rule("no-such-chain", &[Expression::Count]));
+        assert_eq!(tables.commit(&batch).unwrap_err().raw_os_error(), Some(libc::ENOENT));
         let mut batch = Batch::new(Family::Inet, TABLE);
         batch.table();
         tables.commit(&batch).unwrap();
