@@ -100,7 +100,7 @@ impl Runsc {
             | C::NamespaceUts
             | C::NamespaceCgroup
             | C::NamespaceNetwork => Ok(Means::Itself("whose kernel is the container's own")),
-            C::NamespaceJoin => self.stack().map(|()| match self.options.stack {
+            C::NamespaceJoin | C::NetworkAttached => self.stack().map(|()| match self.options.stack {
                 Stack::Sandbox => Means::Itself("which enters a network namespace, and no other"),
                 Stack::Host => Means::Itself(
                     "which enters a network namespace, and no other, and passes socket calls on to the kernel",

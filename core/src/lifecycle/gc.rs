@@ -10,6 +10,7 @@ use super::process;
 use super::record::{Record, Supervision};
 use super::state_root::StateRoot;
 use super::undo::undo;
+use crate::network;
 use crate::plugins::{Registry, open_kept};
 
 /// What `gc` did.
@@ -43,6 +44,9 @@ pub fn collect(root: &StateRoot, registry: &Registry) -> Result<Collected> {
         }
     }
     collected.failed.extend(owners::collect(root));
+    if let Ok(boot) = process::boot_id() {
+        collected.failed.extend(network::collect(root.path(), boot));
+    }
     Ok(collected)
 }
 

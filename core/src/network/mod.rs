@@ -36,5 +36,5 @@ pub(crate) use files::ProvidedFile;
 pub(crate) use join::Joined;
 pub(crate) use namespace::Prepared;
 pub(crate) use reserve::{Places, Reservation, reserve};
-pub(crate) use undo::{leave, remove_link, remove_rules};
+pub(crate) use undo::{collect, leave, remove_link, remove_rules};
 pub(crate) use userspace::Outlet;

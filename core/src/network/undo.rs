@@ -6,13 +6,13 @@ use nucleus_abi::{ContainerId, Error, ErrorCode, Inode, Process, Result};
 use nucleus_sys::netlink::Route;
 use nucleus_sys::netlink::nftables::Family;
 
-use super::document::Network;
+use super::document::{Lease, Network};
 use super::fault::OrFail;
 use super::forwarding;
 use super::names::BRIDGE;
 use super::namespace::inside_of;
 use super::store::Store;
-use super::table::Filter;
+use super::table::{Filter, device_table};
 use super::{bridge, files};
 use crate::profile::values::NetworkName;
 
@@ -51,6 +51,36 @@ pub(crate) fn leave(root: &Path, name: &str, container: &ContainerId) -> Result<
         name.parse::<NetworkName>().ok().map_or(Ok(()), |name| leave_one(&store, root, &name, container));
     store.tidy();
     left
+}
+
+/// Gives back places whose containers are gone without having left, and ends what another boot knew. Goes on after an
+/// error and returns all of them.
+pub(crate) fn collect(root: &Path, boot: &str) -> Vec<Error> {
+    let store = match Store::existing(root) {
+        Ok(Some(store)) => store,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![error],
+    };
+    let networks = match store.all() {
+        Ok(networks) => networks,
+        Err(error) => return vec![error],
+    };
+    let gone = |lease: &&Lease| !root.join(lease.container.as_str()).exists();
+    let mut failures = Vec::new();
+    for network in networks {
+        if network.boot != boot {
+            failures.extend(store.remove(&network.name).err());
+            continue;
+        }
+        for lease in network.leases.iter().filter(gone) {
+            let left = remove_link(&lease.device, network.namespace)
+                .and_then(|()| remove_rules("netdev", &device_table(&lease.device), network.namespace))
+                .and_then(|()| leave_one(&store, root, &network.name, &lease.container));
+            failures.extend(left.err());
+        }
+    }
+    store.tidy();
+    failures
 }
 
 fn leave_one(store: &Store, root: &Path, name: &NetworkName, container: &ContainerId) -> Result<()> {

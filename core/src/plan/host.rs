@@ -17,7 +17,9 @@ use super::sources::{Sources, denied_places};
 use super::tighten::EngineFacts;
 use super::types::{DeviceKind, DeviceNumber};
 use crate::profile::values::{DeviceRef, PathPattern};
-use crate::profile::{Device, Io, Namespaces, NetworkMode, Profile, RootfsSource, Seccomp, Terminal};
+use crate::profile::{
+    Device, Io, Namespaces, NetworkMode, NetworkProgram, Profile, RootfsSource, Seccomp, Terminal,
+};
 
 /// Facts of the host that the plan depends on.
 #[derive(Debug, Clone, Default)]
@@ -123,10 +125,14 @@ fn env_of<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> 
 /// Directories of programs that only root may write to.
 const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
-/// pasta where it is installed, else slirp4netns.
-fn userspace() -> Option<UserspacePlan> {
-    let known = [("pasta", UserspaceKind::Pasta), ("slirp4netns", UserspaceKind::Slirp4netns)];
-    known.into_iter().find_map(|(name, kind)| {
+/// The program that is wanted, or pasta where it is installed, else slirp4netns.
+fn userspace(wanted: Option<NetworkProgram>) -> Option<UserspacePlan> {
+    let known = [
+        ("pasta", UserspaceKind::Pasta, NetworkProgram::Pasta),
+        ("slirp4netns", UserspaceKind::Slirp4netns, NetworkProgram::Slirp4netns),
+    ];
+    let asked = known.into_iter().filter(|(.., program)| wanted.is_none_or(|wanted| wanted == *program));
+    asked.map(|(name, kind, _)| (name, kind)).find_map(|(name, kind)| {
         let path =
             PROGRAMS.iter().map(|directory| Path::new(directory).join(name)).find(|path| path.is_file())?;
         let output = std::process::Command::new(&path).arg("--version").env_clear().output().ok()?;
@@ -156,7 +162,9 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
         devices: profile.devices.iter().flatten().map(device).collect(),
         block_devices: block_devices(&profile.resources.io),
         denied: denied_places(&profile.mounts.policy.deny),
-        userspace: (profile.network.mode == NetworkMode::Userspace).then(userspace).flatten(),
+        userspace: (profile.network.mode == NetworkMode::Userspace)
+            .then(|| userspace(profile.network.program))
+            .flatten(),
         swap: if profile.secrets.is_empty() { Swap::Never } else { swap() },
         ..HostFacts::default()
     }

@@ -7,14 +7,14 @@
 mod program;
 mod spawn;
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use nucleus_abi::{Effect, Error, ErrorCode, Ledger, Process, Result};
 
 use super::fault::OrFail;
-use super::namespace::{Prepared, inside};
+use super::namespace::Prepared;
 use super::ports;
 use crate::plan::{AttachedPlan, UserspacePlan};
 use program::Call;
@@ -46,7 +46,6 @@ impl Outlet {
             .record(&Effect::Process(waiting.process))
             .or_fail("write the ledger", program.path.display())?;
         waiting.let_go().map_err(|cause| failed(program, &cause))?;
-        let _ = inside(namespace.as_fd(), introduce).or_fail("show the namespace's device", program.path.display())?;
         call.publish(wanted).map_err(|cause| failed(program, &cause))?;
         Ok(Self { namespace, keeper: waiting.process })
     }
@@ -56,14 +55,6 @@ impl AsFd for Outlet {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.namespace.as_fd()
     }
-}
-
-/// pasta leads nothing in before it has seen a frame from the namespace, for it does not know the device's address. A
-/// report of IGMP is one, and goes no further than to it. Where none can be sent, the kernel's own questions for routers
-/// come a little later.
-fn introduce() -> std::io::Result<()> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    socket.join_multicast_v4(&Ipv4Addr::new(224, 0, 0, 251), &Ipv4Addr::UNSPECIFIED)
 }
 
 fn failed(program: &UserspacePlan, cause: &str) -> Error {

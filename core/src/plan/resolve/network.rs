@@ -8,7 +8,7 @@ use crate::plan::network::{
     AttachedPlan, Egress, EgressPlan, EgressRule, NetworkPlan, ResolverPlan, UserspaceKind, Way,
 };
 use crate::profile::values::{Cidr, NetworkName, Protocol};
-use crate::profile::{self, Network, NetworkMode};
+use crate::profile::{self, Network, NetworkMode, NetworkProgram};
 
 /// The largest packet of Ethernet.
 const MTU: u32 = 1500;
@@ -49,7 +49,11 @@ impl Resolver<'_> {
         let Some(program) = self.facts.userspace.clone() else {
             self.mistake(
                 "/network/mode",
-                "neither pasta nor slirp4netns is installed",
+                match self.profile.network.program {
+                    Some(NetworkProgram::Pasta) => "pasta is not installed",
+                    Some(NetworkProgram::Slirp4netns) => "slirp4netns is not installed",
+                    None => "neither pasta nor slirp4netns is installed",
+                },
                 "install one of them (packages passt, slirp4netns), or use `mode: bridge`",
             );
             return NetworkPlan::None;

@@ -26,7 +26,7 @@ pub use context::{Context, ContextMode, ContextOwner};
 pub use devices::Device;
 pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
-pub use network::{Egress, EgressRule, EngineNetwork, Network, NetworkMode, Verdict};
+pub use network::{Egress, EgressRule, EngineNetwork, Network, NetworkMode, NetworkProgram, Verdict};
 pub use plugins::{PluginTrust, Plugins};
 pub use resources::{Io, IoWeight, Resources};
 pub use rootfs::{

@@ -38,6 +38,9 @@ pub struct Network {
     /// The container whose network `mode: container` joins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<ContainerName>,
+    /// The program of `mode: userspace`. Default: pasta where it is installed, else slirp4netns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<NetworkProgram>,
     /// Name servers. Default: the host's, as far as the container can reach them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Vec<IpAddress>>,
@@ -85,6 +88,17 @@ pub enum NetworkMode {
     Userspace,
     /// The network of another container.
     Container,
+}
+
+/// A program that passes packets on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum NetworkProgram {
+    /// passt(1).
+    Pasta,
+    /// slirp4netns(1).
+    Slirp4netns,
 }
 
 /// Where the workload may connect to. What answers a connection from outside may always leave.

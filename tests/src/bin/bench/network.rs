@@ -37,7 +37,8 @@ const NAMED: &str = "name=bench-$$; ip netns add $name; ip netns del $name";
 pub(crate) fn contestants(scratch: &Path) -> Vec<Contestant> {
     let one = |name, words: Vec<OsString>| Contestant { name, view: View::Host, words };
     let shell = |script: &str| -> Vec<OsString> {
-        let script = script.replace("$PLUGINS", PLUGINS).replace("$DATA", &scratch.join("cni").to_string_lossy());
+        let script =
+            script.replace("$PLUGINS", PLUGINS).replace("$DATA", &scratch.join("cni").to_string_lossy());
         ["sh", "-c", &format!("({script}) >/dev/null")].map(OsString::from).into()
     };
     let ours = |network: &[&str]| {

@@ -102,6 +102,28 @@ fn what_others_flush_is_put_back_by_the_next_start() {
     assert_eq!(reached(), "tcp 192.0.2.2 7000: refused");
 }
 
+/// Somebody removes a container's directory by hand: `gc` finds its place, its device and its rules by the network's file.
+#[test]
+fn a_place_without_a_container_is_given_back() {
+    let host = Host::enter();
+    let town = Town::build();
+    let before = town.traces();
+    let mut guest =
+        Guest::idle(&host, &town, &bridged(&host, "publish: ['8080:80'], egress: {default: deny}"));
+    kill_process(guest.nucleus(), Signal::KILL).unwrap();
+    guest.forget();
+    let first =
+        host.nucleus("state").arg(&guest.id).output().assert_success().json()["pid"].as_i64().unwrap();
+    kill_process(rustix::process::Pid::from_raw(first.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    std::fs::remove_dir_all(host.root().join(&guest.id)).unwrap();
+    host.nucleus("gc").output().assert_success();
+    assert_eq!(town.traces(), before);
+    assert!(!host.root().join(".networks").exists());
+    // What else was the container's nobody knows any more.
+    let groups = format!("rmdir /sys/fs/cgroup/*/nucleus/{}.* 2>/dev/null; true", guest.id);
+    std::process::Command::new("sh").args(["-c", &groups]).status().unwrap();
+}
+
 /// Rules of others are never touched.
 #[test]
 fn rules_of_others_stay_as_they_are() {

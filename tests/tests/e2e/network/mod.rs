@@ -1,6 +1,7 @@
 //! Networks, in a town of network namespaces: who reaches whom, what may leave, what is left.
 
 mod attacker;
+mod backends;
 mod crash;
 mod first_packet;
 mod many;

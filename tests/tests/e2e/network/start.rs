@@ -10,22 +10,39 @@ use crate::{open_directory, writable};
 pub(super) struct Guest {
     pub(super) id: String,
     running: Option<Running>,
+    /// How it is ended, if not by a signal.
+    end: Option<nucleus_tests::Nucleus>,
 }
 
 impl Guest {
     /// Starts a program in it, and waits until that has made `/ready/now`.
     #[track_caller]
     pub(super) fn start(host: &Host, town: &Town, profile: &PathBuf, command: &[&str]) -> Self {
+        Self::start_as(host, town, profile, &["--init"], command)
+    }
+
+    /// The same without an init, for backends that have none: it is killed in the end.
+    #[track_caller]
+    pub(super) fn start_plain(host: &Host, town: &Town, profile: &PathBuf, command: &[&str]) -> Self {
+        let mut guest = Self::start_as(host, town, profile, &[], command);
+        // runsc listens in the network namespace that it was started in.
+        guest.end = Some(town.nucleus(host.nucleus("kill").args([guest.id.as_str(), "KILL"])));
+        guest
+    }
+
+    #[track_caller]
+    fn start_as(host: &Host, town: &Town, profile: &PathBuf, flags: &[&str], command: &[&str]) -> Self {
         let id = host.fresh_id();
         let directory = open_directory(host, &format!("ready-{id}"));
         let volume = writable(&directory, "/ready");
         let call = host
             .nucleus("run")
             .profile(profile)
-            .args(["--id", &id, "--no-tty", "--init", "--volume", &volume]);
+            .args(["--id", &id, "--no-tty", "--volume", &volume])
+            .args(flags);
         let mut running = town.nucleus(call.command(command)).spawn();
         running.wait_for_file(&directory.join("now"));
-        Self { id, running: Some(running) }
+        Self { id, running: Some(running), end: None }
     }
 
     /// One that does nothing.
@@ -60,7 +77,10 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.signal(rustix::process::Signal::TERM);
+            match self.end.take() {
+                Some(kill) => drop(kill.output().assert_success()),
+                None => running.signal(rustix::process::Signal::TERM),
+            }
             let _ = running.wait();
         }
     }

@@ -65,6 +65,28 @@ fn ports_are_published_and_counted_and_everything_ends_with_the_container() {
     assert_eq!(town.traces(), before);
 }
 
+/// slirp4netns knows IPv4 alone, and has its ports told through a socket.
+#[test]
+fn slirp4netns_does_where_pasta_is_not_wanted() {
+    let host = Host::enter();
+    let town = Town::build();
+    let _servers = [Place::Host, Place::Lan].map(|place| town.serve(place));
+    let before = town.traces();
+    let rules =
+        "program: slirp4netns, egress: {default: deny, allow: [{cidr: 192.0.2.2, ports: [53/udp, 7000]}]}";
+    let targets = ["tcp 192.0.2.2 7000", "tcp 192.0.2.2 7001", "udp 192.0.2.2 53", "tcp 10.0.2.2 7000"];
+    let found = reach(&host, &town, &profile(&host, rules), &targets);
+    let wanted = ["lan 192.0.2.1", "refused", "lan 192.0.2.1", "refused"];
+    assert_table(&found, &targets.into_iter().zip(wanted).collect::<Vec<_>>());
+    let more = "program: slirp4netns, publish: ['8000-8001:7000-7001']";
+    let guest = Guest::server(&host, &town, &profile(&host, more), "inside", &["7000", "7001"]);
+    for line in from(&town, Place::Lan, &["tcp 192.0.2.1 8000", "tcp 192.0.2.1 8001"]) {
+        assert!(line.contains(": inside"), "{line}");
+    }
+    drop(guest);
+    assert_eq!(town.traces(), before);
+}
+
 /// The program is in the ledger: it goes after a crash too.
 #[test]
 fn a_crash_leaves_no_program() {
