@@ -109,7 +109,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asking = publishing(&format!("127.0.0.1:{port}:80"));
-        let error = check(&asking, &here, &[]).unwrap_err();
+        let error = check_host(&asking, &kinds(&here)).unwrap_err();
         assert!(
             error.to_string().contains(&format!("a process of the host listens at port {port}")),
             "{error}"

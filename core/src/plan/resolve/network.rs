@@ -99,17 +99,15 @@ impl Resolver<'_> {
             }
         }
         self.refuse_joined();
-        match &network.id {
-            Some(id) => NetworkPlan::Container(id.id().clone()),
-            None => {
-                self.mistake(
-                    "/network/mode",
-                    "nobody says whose network it is",
-                    "add `id`, a container of this state directory",
-                );
-                NetworkPlan::None
-            }
+        if let Some(id) = &network.id {
+            return NetworkPlan::Container(id.id().clone());
         }
+        self.mistake(
+            "/network/mode",
+            "nobody says whose network it is",
+            "add `id`, a container of this state directory",
+        );
+        NetworkPlan::None
     }
 
     fn refuse_joined(&mut self) {

@@ -275,7 +275,9 @@ impl Route {
         body.nested(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_SLAVE_KIND, "bridge");
             info.nested(IFLA_INFO_SLAVE_DATA, |data| {
-                FLAGS.iter().for_each(|(flag, value)| data.attribute(*flag, &[*value]));
+                for (flag, value) in FLAGS {
+                    data.attribute(flag, &[value]);
+                }
             });
         });
         self.tell(NEWLINK, 0, &body)
