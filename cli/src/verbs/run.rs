@@ -5,6 +5,7 @@ use nucleus_abi::{ContainerId, Error, ErrorCode, ExitStatus};
 use nucleus_core::bundle::preview;
 use nucleus_core::lifecycle::{self, Afterwards, Deletion, Handles, StateRoot};
 use nucleus_core::plugins::Registry;
+use nucleus_sys::program::let_go_of_code;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{container, container_id, examined};
@@ -37,6 +38,8 @@ fn run_plan(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure
     }
     let program = examined.plan.process.command.value.first().cloned().unwrap_or_default();
     let how = (&Handles::default(), Afterwards::Remove);
+    // Command line and profile are read: what read them is not needed for as long as the container lives.
+    let_go_of_code();
     let status = lifecycle::run(&examined, &id, &invocation.root, &registry, how, &output::warn)?;
     Ok(exit_status(status, &program)?)
 }
