@@ -52,6 +52,11 @@ impl Client {
         &self.description
     }
 
+    /// The way to it, for what has no type here: verbs and documents of another release.
+    pub fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
     /// The file that it came from; `None` for a plugin that is part of the program.
     pub fn file(&self) -> Option<PluginFile<'_>> {
         self.transport.file()

@@ -9,7 +9,7 @@ use nucleus_tests::plugins::{Plugins, built};
 use nucleus_tests::{Host, workspace};
 
 /// Each case with its verdict.
-fn verdicts(host: &Host, file: &Path, only: &str, trouble: &str) -> BTreeMap<String, String> {
+pub(super) fn verdicts(host: &Host, file: &Path, only: &str, trouble: &str) -> BTreeMap<String, String> {
     let call = host.nucleus("plugin").args(["check", "--full", "--only", only, "--format", "json"]).arg(file);
     let output = call.env("TROUBLE", trouble).timeout(Duration::from_mins(5)).output();
     let cases = output.json();
@@ -18,7 +18,7 @@ fn verdicts(host: &Host, file: &Path, only: &str, trouble: &str) -> BTreeMap<Str
 }
 
 #[track_caller]
-fn none_fails(verdicts: &BTreeMap<String, String>) {
+pub(super) fn none_fails(verdicts: &BTreeMap<String, String>) {
     let failed: Vec<&String> =
         verdicts.iter().filter(|(_, verdict)| *verdict == "failed").map(|(case, _)| case).collect();
     assert!(failed.is_empty(), "{failed:?}");
