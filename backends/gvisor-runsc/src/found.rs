@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use nucleus_oci_cli::{ExitSource, RootMount, Runtime, Seal, TmpfsMode, answer, trust};
+use nucleus_oci_cli::{ExitSource, Fault, RootMount, Runtime, Seal, TmpfsMode, answer, trust};
 
 use crate::document::Document;
 use crate::memory::{self, Facts, Identity};
@@ -132,12 +132,14 @@ impl Found {
             program: self.program.clone(),
             arguments: flags,
             patience: options.timeout,
+            bundles: options.bundles.clone(),
             hidden: Vec::new(),
             root: RootMount::Remounted,
             tmpfs: TmpfsMode::Asked,
             // The workload's kernel is gVisor's: no process of the host's is within its reach.
             seal: Seal::Own,
-            faults: Vec::new(),
+            // Its kernel gives the filter to the first process, and so to its children, and to no other.
+            faults: vec![Fault::ExecUnfiltered],
             exits: ExitSource::Monitor,
             lacks: ["update", "--preserve-fds", "--no-new-keyring", "--cgroup"].map(str::to_owned).into(),
         }

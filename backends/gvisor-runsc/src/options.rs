@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) accepted: Vec<String>,
     /// Whether the workload may connect to sockets of the host in its volumes.
     pub(crate) host_sockets: HostSockets,
+    /// Where each container's bundle is made; `None` is nucleus' own directory of the container.
+    pub(crate) bundles: Option<PathBuf>,
     /// Arguments before each verb.
     pub(crate) arguments: Vec<String>,
     /// Seconds that a call may take.
@@ -89,6 +91,7 @@ impl Options {
                 .map(word("hostUds", &[("none", HostSockets::Refused), ("open", HostSockets::Open)]))
                 .transpose()?
                 .unwrap_or_default(),
+            bundles: get("bundleDir").map(directory).transpose()?,
             arguments: get("args").map(flags).transpose()?.unwrap_or_default(),
             timeout: get("timeout").map(seconds("timeout")).transpose()?.unwrap_or(PATIENCE),
         })
@@ -108,6 +111,12 @@ fn accepted(value: &Value) -> Result<Vec<String>> {
         )),
         None => Ok(names),
     }
+}
+
+/// What lies there decides what runs as root.
+fn directory(value: &Value) -> Result<PathBuf> {
+    trust::directory(text("bundleDir")(value)?.as_ref())
+        .map_err(|error| error.hint("`backend.options.bundleDir` must be root's alone: `chmod go-w`"))
 }
 
 fn flags(value: &Value) -> Result<Vec<String>> {
@@ -136,13 +145,14 @@ mod tests {
     #[test]
     fn every_option_has_its_words() {
         let options = Options::read(&json!({
-            "path": "/bin/sh", "platform": "kvm", "networkStack": "host", "hostUds": "open",
+            "path": "/bin/sh", "platform": "kvm", "networkStack": "host", "hostUds": "open", "bundleDir": "/etc",
             "acceptAdvisories": ["CVE-2025-2713"], "args": ["--debug"], "timeout": 7
         }))
         .unwrap();
         assert_eq!(options.platform, Some(Platform::Kvm));
         assert_eq!((options.stack, options.host_sockets), (Stack::Host, HostSockets::Open));
         assert_eq!((options.accepted.len(), options.timeout), (1, 7));
+        assert_eq!(options.bundles, Some("/etc".into()));
         assert_eq!(Options::read(&json!({"platform": "auto"})).unwrap().platform, None);
     }
 
@@ -156,6 +166,9 @@ mod tests {
             ),
             (json!({"networkStack": true}), &["backend.options.networkStack", "no text"]),
             (json!({"acceptAdvisories": ["CVE-1"]}), &["`CVE-1`", "CVE-2025-2713"]),
+            (json!({"bundleDir": "/tmp"}), &["/tmp", "can be written by everybody", "bundleDir"]),
+            (json!({"bundleDir": "bundles"}), &["not absolute"]),
+            (json!({"bundleDir": "/etc/passwd"}), &["no directory"]),
             (json!({"args": ["-platform=kvm"]}), &["-platform=kvm", "nucleus itself"]),
             (json!({"args": ["--TESTONLY-unsafe-nonroot"]}), &["gives up what the profile promises"]),
         ] {

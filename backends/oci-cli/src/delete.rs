@@ -11,6 +11,7 @@ use nucleus_linux::identity;
 use nucleus_sys::Pid;
 use nucleus_sys::pidfd::PidFd;
 
+use crate::bundle;
 use crate::call::{Call, kill_session};
 use crate::ended::{self, Processes};
 use crate::place::Place;
@@ -29,8 +30,9 @@ const REST: Duration = Duration::from_millis(50);
 /// `teardown`, with everything that could not be removed.
 pub fn delete(request: &ContainerRequest) -> Result<Done> {
     let place = Place::of(&request.directory);
-    let failures: Vec<Error> =
-        [forget(&place, &request.id), remove(&place)].into_iter().filter_map(Result::err).collect();
+    let bundle = Record::read(&place).ok().flatten().and_then(|record| record.bundle);
+    let removals = [forget(&place, &request.id), bundle::remove(bundle.as_deref()), remove(&place)];
+    let failures: Vec<Error> = removals.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() {
         return Ok(Done::default());
     }
@@ -43,7 +45,9 @@ pub fn delete(request: &ContainerRequest) -> Result<Done> {
 /// `teardown`.
 pub fn undo(request: &UndoRequest) -> Result<Done> {
     let place = Place::of(&request.directory);
-    forget(&place, &request.id).and_then(|()| remove(&place)).map(|()| Done::default())
+    forget(&place, &request.id)?;
+    bundle::remove(bundle::of_effect(&request.document).as_deref())?;
+    remove(&place).map(|()| Done::default())
 }
 
 /// Makes the runtime forget it. Nothing is left to do where the runtime's own directory is empty.

@@ -7,7 +7,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nucleus_abi::{Descriptors, Error, ErrorCode, ExecReply, ExecRequest, Reply, Result, Status, WhenPaused};
+use nucleus_abi::{
+    Descriptors, Error, ErrorCode, ExecReply, ExecRequest, Reply, Result, Shortfall, Status, WhenPaused,
+};
 use nucleus_linux::fault::OrFail;
 use nucleus_sys::Pid;
 use nucleus_sys::pidfd::PidFd;
@@ -31,7 +33,7 @@ const REST: Duration = Duration::from_millis(20);
 /// [`nucleus_abi::Backend::exec`].
 ///
 /// # Errors
-/// `wrong-state`; `command-not-found` and `command-not-executable` where the runtime tells of the program; its own reason.
+/// `wrong-state`; `capability-missing` where the process would have less of what the profile promises; `command-not-found` and `command-not-executable` where the runtime tells of the program; its own reason.
 pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply<ExecReply>> {
     let place = Place::of(&request.directory);
     if let Some(controller) = request.cgroups.keys().next() {
@@ -40,7 +42,7 @@ pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply
             .because("not every OCI runtime has groups for single controllers"));
     }
     let (record, _) = living((&request.id, &place), STEP)?;
-    refuse_unfiltered(&record, request)?;
+    let warnings = unfiltered(&record, request)?;
     refuse_what_it_lacks(&record, request)?;
     allow(&record, &place, request)?;
     process::become_subreaper().or_fail("become the process's parent", &request.id)?;
@@ -50,6 +52,10 @@ pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply
     let console =
         if process["terminal"] == true { Some(Console::listen(&place, &files.console)?) } else { None };
     let executed = execute(request, (&record, &place), (&files, console.as_ref()), descriptors);
+    let executed = executed.map(|mut reply| {
+        reply.document.warnings = warnings;
+        reply
+    });
     executed.map_err(|error| {
         reap_orphans();
         match process.pointer("/args/0").and_then(serde_json::Value::as_str) {
@@ -59,17 +65,25 @@ pub fn exec(request: &ExecRequest, descriptors: Descriptors<'_>) -> Result<Reply
     })
 }
 
-fn refuse_unfiltered(record: &Record, request: &ExecRequest) -> Result<()> {
+/// The profile's field that does not hold then.
+const UNFILTERED: &str = "security.seccomp";
+
+/// A process without the container's filter is refused, or told of.
+fn unfiltered(record: &Record, request: &ExecRequest) -> Result<Vec<String>> {
     if !(record.filtered && record.runtime.has_fault(Fault::ExecUnfiltered)) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let name = &record.runtime.name;
-    Err(Error::new(ErrorCode::NotSupported, STEP)
-        .on(&request.id)
-        .because(format!(
-            "it is not known that the `exec` of {name} applies the container's system call filter"
-        ))
-        .hint("`backend.options.path` can name crun or runc, which do"))
+    let cause = format!(
+        "the `exec` of {} does not apply the container's system call filter, or is not known to",
+        record.runtime.name
+    );
+    match request.shortfall {
+        Shortfall::Refuse => Err(Error::new(ErrorCode::CapabilityMissing, STEP)
+            .on(UNFILTERED)
+            .because(cause)
+            .hint("`enforcement: permissive` lets it run without; native-namespace, crun and runc apply the filter")),
+        Shortfall::Tell => Ok(vec![format!("`{UNFILTERED}` does not hold for this process: {cause}")]),
+    }
 }
 
 /// What the specification's command line has and this runtime has not.

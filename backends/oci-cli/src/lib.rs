@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod call;
 mod config;
 mod console;

@@ -16,11 +16,6 @@ impl Place {
         &self.0
     }
 
-    /// What the runtime is given as its bundle's configuration.
-    pub(crate) fn config(&self) -> PathBuf {
-        self.0.join("config.json")
-    }
-
     pub(crate) fn record(&self) -> PathBuf {
         self.0.join("backend.json")
     }

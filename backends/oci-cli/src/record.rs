@@ -30,6 +30,9 @@ pub(crate) struct Record {
     pub(crate) program: String,
     /// The stage, where it was on top of a directory of the host.
     pub(crate) stage: Option<PathBuf>,
+    /// Its bundle, where that is not in the engine's directory.
+    #[serde(default)]
+    pub(crate) bundle: Option<PathBuf>,
     /// Whether it has a terminal.
     pub(crate) terminal: bool,
     /// Hooks that the runtime calls when it deletes the container.
@@ -64,6 +67,7 @@ impl Record {
             cgroups: Vec::new(),
             program: String::new(),
             stage: None,
+            bundle: None,
             terminal: false,
             own_network: false,
             filtered: false,
@@ -112,6 +116,7 @@ mod tests {
             name: "crun 1.8.1".to_owned(),
             program: "/usr/bin/crun".into(),
             arguments: vec!["--debug".to_owned()],
+            bundles: None,
             patience: 30,
             hidden: Vec::new(),
             root: crate::runtime::RootMount::Kept,

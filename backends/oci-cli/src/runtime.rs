@@ -15,6 +15,9 @@ pub struct Runtime {
     pub program: PathBuf,
     /// Arguments before each verb.
     pub arguments: Vec<String>,
+    /// The directory in which each container's bundle is made, which is root's alone; `None` is the engine's own of the container.
+    #[serde(default)]
+    pub bundles: Option<PathBuf>,
     /// How long a call may take, in seconds, before it and all that it started is killed.
     pub patience: u64,
     /// Mounts that it must not see, since it would refuse this host because of them.

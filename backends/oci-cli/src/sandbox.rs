@@ -18,6 +18,7 @@ use nucleus_sys::namespace::NamespaceSet;
 use nucleus_sys::process;
 use nucleus_sys::signal::Signal;
 
+use crate::bundle::Bundle;
 use crate::call::{Command, Handles, null};
 use crate::config::{Places, Rewritten, rewrite, root_on};
 use crate::console;
@@ -47,7 +48,8 @@ pub fn sandbox(
         Places { stage: &stage, cgroup: cgroupfs_path(request), root: runtime.root, tmpfs: runtime.tmpfs },
     )?;
     let cgroups = cgroups(request)?;
-    make(&place, &rewritten)?;
+    make(&place)?;
+    let bundle = Bundle::of(runtime, &place, &request.id, &rewritten.config)?;
     let gates = gate::Ends::make(request.id.as_str())?;
     let log = log(runtime, &gates)?;
     let mounts = staging::prepare(&rewritten, request, descriptors, log)?;
@@ -59,7 +61,7 @@ pub fn sandbox(
     // The container's first process loses its parent when `create` is done, and only its next one learns how it ended.
     process::become_subreaper().or_fail("become the container's parent", &request.id)?;
     let streams = Streams::open(request, &rewritten, &place, descriptors)?;
-    let creation = streams.creation(runtime, request, &place, &rewritten)?;
+    let creation = streams.creation(runtime, request, (&place, &bundle), &rewritten)?;
     let stager = Stager {
         staged: mounts,
         stage: &rewritten.stage,
@@ -68,7 +70,7 @@ pub fn sandbox(
         command: &creation,
         handles: streams.handles(),
         ledger: self::ledger(request, descriptors)?,
-        undo: Effect::Plugin { document: serde_json::Value::Object(serde_json::Map::new()) },
+        bundle: &bundle,
         extra: request.extra.len(),
     };
     let child = spawn(stager, &gates)?;
@@ -76,7 +78,8 @@ pub fn sandbox(
     let process = identity::of(child.pid).or_fail("read a process's start time", "the staging process");
     let recorded = process.and_then(|process| {
         ledger.record(&Effect::Process(process)).or_fail("write the ledger", &request.id)?;
-        record(runtime, process, (&rewritten, &stage), cgroups).write(&place)?;
+        let record = record(runtime, process, (&rewritten, &stage), cgroups);
+        Record { bundle: bundle.elsewhere().map(Path::to_owned), ..record }.write(&place)?;
         Ok(process)
     });
     match recorded {
@@ -154,15 +157,12 @@ fn cgroups(request: &SandboxRequest) -> Result<Vec<PathBuf>> {
     request.cgroup.as_ref().map_or(Ok(Vec::new()), |placement| groups::everywhere(&placement.path))
 }
 
-fn make(place: &Place, rewritten: &Rewritten) -> Result<()> {
+fn make(place: &Place) -> Result<()> {
     let path = place.path();
     DirBuilder::new().mode(0o700).create(path).or_fail("make the engine's directory", path.display())?;
     // The root's path must be there for later calls too (runc changes to it), though nothing is mounted on it then.
     let root = root_on(&place.stage());
-    fs::create_dir_all(&root).or_fail("make the stage", root.display())?;
-    let text = serde_json::to_vec(&rewritten.config).map_err(std::io::Error::from);
-    text.and_then(|text| fs::write(place.config(), text))
-        .or_fail("write the runtime's config.json", place.config().display())
+    fs::create_dir_all(&root).or_fail("make the stage", root.display())
 }
 
 fn ledger(request: &SandboxRequest, descriptors: Descriptors<'_>) -> Result<Ledger> {
@@ -226,11 +226,11 @@ impl<'a> Streams<'a> {
         &self,
         runtime: &Runtime,
         request: &SandboxRequest,
-        place: &Place,
+        (place, bundle): (&Place, &Bundle),
         rewritten: &Rewritten,
     ) -> Result<Command> {
         let mut words: Vec<OsString> =
-            vec!["--bundle".into(), place.path().into(), "--pid-file".into(), place.pid_file().into()];
+            vec!["--bundle".into(), (&bundle.path).into(), "--pid-file".into(), place.pid_file().into()];
         if let Some(directory) = &self.directory {
             words.extend(["--console-socket".into(), console::path_in(directory, console::OF_CREATE).into()]);
         }

@@ -4,11 +4,12 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Effect, Error, Ledger, Result};
+use nucleus_abi::{Error, Ledger, Result};
 use nucleus_linux::fault::{OrFail, system};
 use nucleus_sys::mount::{self, Propagation};
 use nucleus_sys::socket::Socket;
 
+use crate::bundle::Bundle;
 use crate::call::{Command, Handles, hide, seal};
 use crate::gate;
 use crate::staging::{Staged, attach};
@@ -23,8 +24,8 @@ pub(crate) struct Stager<'a> {
     pub(crate) command: &'a Command,
     pub(crate) handles: Handles<'a>,
     pub(crate) ledger: Ledger,
-    /// How what `create` makes is undone.
-    pub(crate) undo: Effect,
+    /// What `create` gets, and so how what it makes is undone.
+    pub(crate) bundle: &'a Bundle,
     /// How many descriptors the container gets beyond the standard three.
     pub(crate) extra: usize,
 }
@@ -64,7 +65,9 @@ impl Stager<'_> {
         if gate::hear(gate)? == gate::Heard::End {
             return Ok(());
         }
-        self.ledger.record(&self.undo).or_fail("write the ledger", "the runtime's container")?;
+        let undo = self.bundle.effect();
+        self.ledger.record(&undo).or_fail("write the ledger", "the runtime's container")?;
+        self.bundle.make()?;
         Err(self.cannot_execute(&self.command.execute(&self.handles)))
     }
 

@@ -62,6 +62,7 @@ impl Known {
             tmpfs: self.tmpfs(),
             seal: self.seal(),
             faults: self.faults(),
+            bundles: None,
             exits: ExitSource::Process,
             lacks: Vec::new(),
             name: self.name,

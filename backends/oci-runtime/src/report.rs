@@ -21,7 +21,9 @@ pub(crate) fn report(asked: &[Capability], known: &Known) -> CapabilityReport {
         memory: None,
     };
     let host = nucleus_linux::report(&request);
-    CapabilityReport::of(asked, |capability| match (means(capability, known), host.verdict(capability)) {
+    let means =
+        |capability| refuse_foreign_network(capability, asked, known).and_then(|()| means(capability, known));
+    CapabilityReport::of(asked, |capability| match (means(capability), host.verdict(capability)) {
         (Err(reason), _) => Verdict::no(reason),
         (Ok(_), no @ Verdict::No { .. }) => no,
         (Ok(Means::Engine), Verdict::Yes { by }) => {
@@ -30,6 +32,19 @@ pub(crate) fn report(asked: &[Capability], known: &Known) -> CapabilityReport {
         (Ok(Means::Runtime), Verdict::Yes { by }) => Verdict::yes(format!("{}, by {by}", known.name)),
         (Ok(Means::Itself(by)), Verdict::Yes { .. }) => Verdict::yes(by),
     })
+}
+
+/// A network namespace that is made before the container belongs to the host's user namespace. Only who owns it may mount a
+/// sysfs that shows it (user_namespaces(7)): runc 1.1 fails, and crun 1.8 shows the host's.
+fn refuse_foreign_network(capability: Capability, asked: &[Capability], known: &Known) -> Result<(), String> {
+    if capability != Capability::NetworkAttached || !asked.contains(&Capability::NamespaceUser) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} would show /sys of the host: with `namespaces.user` the container does not own a network namespace that was made \
+         before it",
+        known.name
+    ))
 }
 
 /// Who enforces it.

@@ -1,6 +1,6 @@
 //! Holding a container to the plan that it was made by, whatever it is told later.
 
-use nucleus_abi::Result;
+use nucleus_abi::{Error, ErrorCode, Result, Shortfall};
 use serde_json::Value;
 
 use super::record::Record;
@@ -20,6 +20,30 @@ pub(super) fn process(
         keep_labels(container, process);
     }
     hold(record, warn, |held| tighten::process(process, held))
+}
+
+/// What becomes of a process that cannot be held to all of the plan. Without a profile nobody has said that it may have less.
+pub(super) fn shortfall(record: &Record) -> Shortfall {
+    match &record.held {
+        Some(held) if !held.strict.value => Shortfall::Tell,
+        _ => Shortfall::Refuse,
+    }
+}
+
+/// Puts the line of the profile to the field that a backend cannot hold a process to.
+pub(super) fn name_line(record: &Record, error: Error) -> Error {
+    let field = error.subject.clone().filter(|_| error.code == ErrorCode::CapabilityMissing);
+    match field.and_then(|field| Some((origin(&record.plan, &field)?, field))) {
+        Some((origin, field)) => error.on(format!("`{field}` ({origin})")),
+        None => error,
+    }
+}
+
+/// Where a field of the plan comes from. An engine's container has the rows among more ([`Record::plan`]).
+fn origin(plan: &Value, field: &str) -> Option<String> {
+    let rows = plan.as_array().or_else(|| plan["rows"].as_array())?;
+    let row = rows.iter().find(|row| row["field"] == field)?;
+    row["origin"].as_str().map(str::to_owned)
 }
 
 /// A label confines: another one could confine less.

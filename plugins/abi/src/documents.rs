@@ -452,6 +452,20 @@ pub struct ExecRequest {
     /// What to do when the container is paused.
     #[serde(default)]
     pub when_paused: WhenPaused,
+    /// What to do where the process cannot be held to all that holds for the container.
+    #[serde(default)]
+    pub shortfall: Shortfall,
+}
+
+/// What `exec` does where the process would have more freedom than the container's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortfall {
+    /// It fails with `capability-missing`, on the field of the profile that would not hold.
+    #[default]
+    Refuse,
+    /// It goes on, and says so in the warnings of its reply.
+    Tell,
 }
 
 /// What `exec` does in a paused container.

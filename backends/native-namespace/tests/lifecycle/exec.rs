@@ -91,6 +91,7 @@ fn execute_with(
         stdio: [0, 1, 2],
         extra: (3..fds.len()).collect(),
         when_paused: asked.when_paused,
+        shortfall: nucleus_abi::Shortfall::Refuse,
     };
     let reply = client().exec(&request, &fds)?;
     Ok(Executed { reply: reply.document, descriptors: reply.descriptors })

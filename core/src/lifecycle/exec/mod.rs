@@ -194,8 +194,10 @@ impl<'a> Joining<'a> {
             stdio: [0, 1, 2],
             extra: (3..descriptors.len()).collect(),
             when_paused: self.exec.when_paused,
+            shortfall: held::shortfall(&self.container.record),
         };
-        let reply = self.container.client.exec(&request, &descriptors)?;
+        let reply = self.container.client.exec(&request, &descriptors);
+        let reply = reply.map_err(|error| held::name_line(&self.container.record, error))?;
         for warning in &reply.document.warnings {
             (self.warn)(warning);
         }

@@ -38,6 +38,7 @@ fn execute(container: &Container<'_>, arguments: &Value) -> Trial<Executed> {
         stdio: [0, 1, 1],
         extra: Vec::new(),
         when_paused: WhenPaused::Refuse,
+        shortfall: nucleus_abi::Shortfall::Refuse,
     };
     let reply = optional(container.subject.client.exec(&document, &[null.as_fd(), stdout.as_fd()]))?;
     drop(stdout);

@@ -317,12 +317,12 @@ pub(super) fn exec(subject: &Subject) {
 }
 
 pub(super) fn exec_on_a_terminal(subject: &Subject) {
-    exec_stty(subject, "stty size; exit 6");
+    exec_stty(subject, "", "stty size; exit 6");
 }
 
 /// Runs a script that tells the size of its terminal.
-pub(super) fn exec_stty(subject: &Subject, script: &str) {
-    let (id, running) = sleeping(subject, "");
+pub(super) fn exec_stty(subject: &Subject, yaml: &str, script: &str) {
+    let (id, running) = sleeping(subject, yaml);
     let call = subject.host.nucleus("exec").args(["-t", &id, "/bin/sh", "-c", script]);
     let (status, text) = Terminal::start(&call.words(), 31, 97).wait();
     assert_eq!(status.code(), Some(6), "{text}");

@@ -36,7 +36,7 @@ const LATE_SIZE: Difference = Difference {
     reason: "crun 1.8 does not apply `consoleSize` in `exec`: the size comes when nucleus has the terminal",
     instead: |subject| {
         let script = "while [ \"$(stty size)\" = '0 0' ]; do sleep 0.02; done; stty size; exit 6";
-        super::cases::exec_stty(subject, script);
+        super::cases::exec_stty(subject, "", script);
     },
 };
 

@@ -114,9 +114,25 @@ pub(super) fn terminal(subject: &Subject) {
     assert_eq!(status.code(), Some(4), "{text}");
 }
 
+/// With this a process of `exec` may run without the profile's filter.
+const UNFILTERED: &str = "enforcement: permissive";
+
+/// What is weaker than the container is refused, with the profile's line, or told of.
 pub(super) fn exec(subject: &Subject) {
-    let (id, running) = sleeping(subject, "workload: {user: '10001:10001'}");
+    let (id, running) = sleeping(subject, "");
+    let output = subject.host.nucleus("exec").args([&id, "true"]).output();
+    output.assert_refused(&[
+        "capability-missing",
+        "`security.seccomp` (",
+        "system call filter",
+        "permissive",
+    ]);
+    end(subject, &id, running);
+    let (id, running) = sleeping(subject, &format!("{UNFILTERED}\nworkload: {{user: '10001:10001'}}"));
     let exec = |words: &[&str]| subject.host.nucleus("exec").arg(&id).args(words);
+    let output = exec(&["grep", "Seccomp:", "/proc/self/status"]).output().assert_code(0);
+    assert_eq!(output.text(), "Seccomp:\t0");
+    assert!(output.stderr.contains("`security.seccomp` does not hold for this process"), "{output}");
     let output = exec(&["/bin/sh", "-c", "id -u; hostname; exit 3"]).output().assert_code(3);
     assert_eq!(output.text(), "10001\ndev");
     assert_eq!(exec(&["cat"]).stdin("through").output().assert_success().text(), "through");
@@ -128,7 +144,7 @@ pub(super) fn exec(subject: &Subject) {
 
 pub(super) fn exec_on_a_terminal(subject: &Subject) {
     let script = "while [ \"$(stty size)\" = '0 0' ]; do sleep 0.02; done; stty size; exit 6";
-    exec_stty(subject, script);
+    exec_stty(subject, UNFILTERED, script);
 }
 
 pub(super) fn operations(subject: &Subject) {

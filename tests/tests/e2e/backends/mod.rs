@@ -6,6 +6,7 @@ mod escapes;
 mod gvisor;
 mod gvisor_cases;
 mod gvisor_stand_in;
+mod networks;
 mod options;
 mod same_profile;
 mod stand_in;

@@ -101,7 +101,7 @@ fn an_exec_that_may_be_unfiltered_is_refused() {
     assert!(explained.text().contains("`exec` is refused"), "{explained}");
     let (id, running) = sleeping_under(&host, &profile);
     let output = host.nucleus("exec").args([&id, "true"]).output();
-    output.assert_refused(&["other 1", "system call filter"]);
+    output.assert_refused(&["other 1", "`security.seccomp` (", "system call filter"]);
     host.nucleus("kill").args([&id, "KILL"]).output().assert_success();
     running.wait().assert_code(137);
 }
@@ -169,7 +169,7 @@ fn sleeping(host: &Host, misbehaviour: &str) -> (String, nucleus_tests::Running)
     sleeping_under(host, &profile(host, misbehaviour))
 }
 
-fn sleeping_under(host: &Host, profile: &Path) -> (String, nucleus_tests::Running) {
+pub(super) fn sleeping_under(host: &Host, profile: &Path) -> (String, nucleus_tests::Running) {
     let files = open_directory(host, "files");
     let id = host.fresh_id();
     let call = host.nucleus("run").profile(profile).args(["--id", &id, "--no-tty"]);
