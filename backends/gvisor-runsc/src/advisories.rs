@@ -1,5 +1,8 @@
 //! Known flaws of runsc's releases, as data. A release below the floor is refused under `enforcement: strict`, unless the profile
 //! accepts the flaw by name or nucleus itself closes it.
+//!
+//! The days of CVE-2025-2713 and CVE-2026-96812 are the advisories' own. The others name a change of the source; their days are a
+//! conservative choice, of a release after it.
 
 use crate::release::Release;
 

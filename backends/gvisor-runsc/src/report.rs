@@ -113,12 +113,6 @@ impl Runsc {
                     "which enters a network namespace, and no other, and passes socket calls on to the kernel",
                 ),
             }),
-            C::NetworkAttached => self.stack().map(|()| match self.options.stack {
-                Stack::Sandbox => Means::Itself("whose own stack is on the namespace that the core attaches"),
-                Stack::Host => Means::Itself(
-                    "in the namespace that the core attaches; socket calls are passed on to the host's kernel",
-                ),
-            }),
             C::NetworkNone => Ok(Means::Itself("by a loopback interface of its own stack")),
             C::NetworkHost => Ok(Means::Itself("which passes socket calls on to the host's kernel")),
             C::Rootfs | C::Volumes => Ok(Means::Itself("by its gofer")),
