@@ -1,8 +1,9 @@
 //! `create`: makes a container that somebody else will start and delete.
 
-use nucleus_abi::{ContainerId, Error, Result, Then};
+use nucleus_abi::{ContainerId, Error, HookPoint, Result, Then};
 
 use super::handles::Handles;
+use super::hooks::Telling;
 use super::making::{Beginning, Making, take_id, tear_down};
 use super::record::Supervision;
 use super::state_root::StateRoot;
@@ -48,7 +49,15 @@ pub(super) fn create_from(
         beginning,
         warn,
     };
-    match making.make().and_then(|made| handles.hand_out(&made)) {
+    let made = making.make().and_then(|made| {
+        if source.hooks().is_some()
+            && let Some(telling) = Telling::at(taken.directory.path())?
+        {
+            telling.ask(HookPoint::Created, warn)?;
+        }
+        handles.hand_out(&made)
+    });
+    match made {
         Ok(()) => {
             taken.leave(root);
             Ok(())

@@ -7,6 +7,7 @@ use nucleus_abi::{
     SCHEMA,
 };
 
+use super::hooks::Hooks;
 use super::state_root::StateRoot;
 use crate::bundle::survey;
 use crate::plan::{
@@ -45,6 +46,8 @@ pub struct Examined {
     pub state: PathBuf,
     /// Who makes a network namespace that is attached.
     pub network: NetworkNamespace,
+    /// Who is told of the container's life.
+    pub hooks: Option<Hooks>,
     /// What nobody enforces. Under `enforcement: strict` it refuses the start.
     pub refusals: Vec<Error>,
 }
@@ -119,7 +122,8 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
         refused = refusals(&checked, &name, &able(registry, &request.asked, &name));
     }
     let state = root.path().to_owned();
-    Ok(Examined { plan, client, rows: checked, reading, sources, state, network, refusals: refused })
+    let hooks = Hooks::of(&loaded.profile);
+    Ok(Examined { plan, client, rows: checked, reading, sources, state, network, hooks, refusals: refused })
 }
 
 /// The lines that concern a container: of an engine's, what the profile bounds and not what it would have run itself.

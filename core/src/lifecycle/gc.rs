@@ -1,9 +1,12 @@
 //! Finding and removing what crashes left behind.
 
+use std::cell::RefCell;
+
 use nucleus_abi::{Client, ContainerId, Effect, Error, ErrorCode, Process, Result};
 use serde::Serialize;
 
 use super::container::{ContainerDirectory, effects_at};
+use super::hooks::Telling;
 use super::making::request;
 use super::owners;
 use super::process;
@@ -96,13 +99,24 @@ pub(super) fn dismantle(
     registry: &Registry,
 ) -> Result<Vec<String>> {
     let backend = backend_of(&directory, registry).transpose();
+    let telling = Telling::at(directory.path()).ok().flatten();
+    let path = directory.path().to_owned();
+    let heard = RefCell::new(Vec::new());
+    let warn = |warning: &str| heard.borrow_mut().push(warning.to_owned());
     let farewell = match &backend {
         None => Ok(Vec::new()),
         Some(Ok(client)) => client.delete(&request(&directory)).map(|done| done.warnings),
         Some(Err(error)) => Err(error.clone()),
     };
+    let telling = telling.map(|mut telling| {
+        telling.stopped_once(&path, None, &warn);
+        telling
+    });
     undo(directory, root, backend.and_then(Result::ok).as_ref())?;
-    farewell
+    if let Some(telling) = telling {
+        telling.deleted(&warn);
+    }
+    farewell.map(|warnings| [warnings, heard.into_inner()].concat())
 }
 
 /// The backend that made it. A container that has no record yet can have the copy of its plugin already.

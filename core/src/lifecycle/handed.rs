@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::cgroup_path;
 use super::examine::{Reading, examine};
+use super::hooks::Hooks;
 use super::notify;
 use super::state_root::StateRoot;
 use super::workload::{Facts, Place, Source, Workload};
@@ -43,6 +44,7 @@ struct UnderProfile {
     plan: serde_json::Value,
     /// The root and the sources of bind mounts that were looked at: no other may be mounted.
     sources: Sources,
+    hooks: Option<Hooks>,
 }
 
 /// What an engine says of a container outside of its bundle.
@@ -102,8 +104,9 @@ impl Handed {
             "mounts": tightened.admitted,
         });
         let beyond = Beyond { landlock: tightened.landlock, ..Beyond::default() };
-        let options = examined.plan.options;
-        let profile = Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan, sources });
+        let (options, hooks) = (examined.plan.options, examined.hooks);
+        let profile =
+            Some(UnderProfile { held: bounds.held, options, beyond, warnings, plan, sources, hooks });
         Ok(Self { client: examined.client, document, terms, profile })
     }
 
@@ -139,6 +142,10 @@ impl Source for Handed {
         self.document.terminal
     }
 
+    fn hooks(&self) -> Option<&Hooks> {
+        self.profile.as_ref()?.hooks.as_ref()
+    }
+
     /// Mount points that an engine's root lacks the backend makes in it, as engines expect.
     fn workload(
         &self,
@@ -172,6 +179,7 @@ impl Source for Handed {
                 warnings: self.warnings().to_vec(),
                 plan: profile.map(|it| it.plan.clone()).unwrap_or_default(),
                 held: profile.map(|it| it.held.clone()),
+                hooks: profile.and_then(|it| it.hooks.clone()),
             },
         })
     }

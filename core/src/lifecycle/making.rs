@@ -263,6 +263,7 @@ impl Making<'_> {
             warnings: facts.warnings,
             plan: facts.plan,
             held: facts.held,
+            hooks: facts.hooks,
         }
     }
 }

@@ -16,6 +16,7 @@ mod gc;
 mod handed;
 mod handles;
 mod held;
+mod hooks;
 mod kill;
 mod making;
 mod mount_points;
@@ -51,6 +52,7 @@ pub use exec::{Exec, ExecUser, Executed, ProcessChanges, ProcessSource, Stay, ex
 pub use gc::{Collected, collect};
 pub use handed::{Audience, CgroupDriver, Handed, Terms};
 pub use handles::Handles;
+pub use hooks::{Consulted, HookChange, Hooks, consult};
 pub use kill::kill;
 pub use nucleus_abi::{Keyring, SignalTarget};
 pub use pause::{pause, resume};

@@ -9,6 +9,7 @@ use nucleus_abi::{
 
 use super::cgroup_path;
 use super::examine::Examined;
+use super::hooks::Hooks;
 use super::workload::{Facts, Place, Source, WantedNetwork, Workload};
 use crate::bundle::{Bundle, GivenNetwork, MountPoints, OCI_VERSION, Terminal, materialise};
 use crate::plan::{self, Held, NetworkPlan, RootfsPlan};
@@ -23,6 +24,10 @@ impl Source for Examined {
             plan::Terminal::Own => Terminal::Own,
             plan::Terminal::Inherited => Terminal::None,
         }
+    }
+
+    fn hooks(&self) -> Option<&Hooks> {
+        self.hooks.as_ref()
     }
 
     fn network(&self) -> Option<WantedNetwork<'_>> {
@@ -85,5 +90,6 @@ fn facts(examined: &Examined, bundle: &Bundle) -> Result<Facts> {
         warnings: [examined.warnings(), bundle.warnings.clone()].concat(),
         plan,
         held: Some(Held::of(&examined.plan)),
+        hooks: examined.hooks.clone(),
     })
 }

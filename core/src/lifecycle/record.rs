@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, Error, ErrorCode, Process, Result};
 use serde::{Deserialize, Serialize};
 
+use super::hooks::Hooks;
 use crate::plan::Held;
 use crate::plugins::{Kept, Registry, open_kept};
 
@@ -79,6 +80,9 @@ pub struct Record {
     /// What a profile holds the container to; none for an engine's without one.
     #[serde(default)]
     pub held: Option<Held>,
+    /// Who is told of its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
 }
 
 impl Record {
@@ -178,6 +182,7 @@ mod tests {
             warnings: vec!["no swap limit".into()],
             plan: serde_json::json!({"rows": []}),
             held: None,
+            hooks: None,
         }
     }
 

@@ -3,13 +3,16 @@
 
 use std::os::fd::AsFd;
 
-use nucleus_abi::{Client, ContainerId, ExitStatus, Result, SCHEMA, SignalRequest, SignalTarget, Then};
+use nucleus_abi::{
+    Client, ContainerId, ExitStatus, HookPoint, Result, SCHEMA, SignalRequest, SignalTarget, Then,
+};
 use nucleus_sys::signal::Signal;
 
 use super::container::ContainerDirectory;
 use super::create::after_failure;
 use super::foreground::{Console, Foreground};
 use super::handles::Handles;
+use super::hooks::Telling;
 use super::making::{Beginning, Made, Making, request, take_id, tear_down};
 use super::notify::Messenger;
 use super::owners;
@@ -71,23 +74,45 @@ pub(super) fn run_from(
         warn,
     };
     let client = source.client();
+    let mut telling = None;
     let result = making.make().and_then(|mut made| {
         handles.write_pid_file(made.pid)?;
         if let Some(messenger) = Messenger::open(taken.directory.path(), handles.notify.as_deref())? {
             foreground.listen(messenger, made.pid);
         }
-        let run = Run { client, directory: &taken.directory, foreground: &foreground, warn };
+        if source.hooks().is_some() {
+            telling = Telling::at(taken.directory.path())?;
+        }
+        if let Some(telling) = &telling {
+            telling.ask(HookPoint::Created, warn)?;
+        }
+        let run = Run {
+            client,
+            directory: &taken.directory,
+            foreground: &foreground,
+            hooks: telling.as_ref(),
+            warn,
+        };
         let opened = made.opened.take();
         run.to_the_end(&made, || {
             drop(opened);
             owners::sweep(root, registry);
         })
     });
+    if let (Some(telling), Ok(status)) = (&mut telling, &result) {
+        telling.stopped_once(taken.directory.path(), Some(*status), warn);
+    }
     if result.is_ok() && afterwards == Afterwards::Keep {
         taken.leave(root);
         return result;
     }
     let teardown = tear_down(client, taken.directory, root);
+    if let Some(telling) = &mut telling {
+        if result.is_err() {
+            telling.stopped(None, warn);
+        }
+        telling.deleted(warn);
+    }
     match (result, teardown) {
         (Ok(status), Ok(warnings)) => {
             for warning in &warnings {
@@ -100,9 +125,11 @@ pub(super) fn run_from(
     }
 }
 
-/// A pid file, a messenger and a terminal must stand before the workload runs.
+/// A pid file, a messenger and a terminal must stand before the workload runs, and hooks have heard of the container.
 fn then(source: &dyn Source, handles: &Handles) -> Then {
-    if handles.pid_file.is_some() || handles.notify.is_some() || source.terminal() == Terminal::Own {
+    let hooked = source.hooks().is_some_and(|hooks| hooks.hear(HookPoint::Created));
+    if hooked || handles.pid_file.is_some() || handles.notify.is_some() || source.terminal() == Terminal::Own
+    {
         Then::Wait
     } else {
         Then::Start
@@ -113,6 +140,7 @@ struct Run<'a> {
     client: &'a Client,
     directory: &'a ContainerDirectory,
     foreground: &'a Foreground,
+    hooks: Option<&'a Telling>,
     warn: &'a dyn Fn(&str),
 }
 
@@ -123,6 +151,9 @@ impl Run<'_> {
         if !made.started {
             let done = self.client.start(&request(self.directory))?;
             done.warnings.iter().for_each(|warning| (self.warn)(warning));
+        }
+        if let Some(hooks) = self.hooks {
+            hooks.ask(HookPoint::Started, self.warn)?;
         }
         // Whatever earlier runs left behind is removed at no cost to the start.
         meanwhile();

@@ -3,9 +3,12 @@
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 
-use nucleus_abi::{ContainerId, Error, ErrorCode, Result, Status};
+use nucleus_abi::{ContainerId, Error, ErrorCode, HookPoint, Result, SignalTarget, Status};
+use nucleus_sys::signal::Signal;
 
 use super::found::Found;
+use super::hooks::Telling;
+use super::kill::send;
 use super::notify::Messenger;
 use super::operation::Operation;
 use super::record::Supervision;
@@ -44,6 +47,9 @@ pub fn start(
     for warning in found.client.start(&found.request())?.warnings {
         warn(&warning);
     }
+    if let Some(telling) = Telling::of(&found.record) {
+        telling.ask(HookPoint::Started, warn).map_err(|error| ended(error, &found))?;
+    }
     drop(alone);
     let (Some(messenger), Some((first, _)), Some(process)) = (messenger, first, found.record.process) else {
         return Ok(());
@@ -53,4 +59,12 @@ pub fn start(
             .on(id)
             .because(error)
     })
+}
+
+/// What a hook refuses does not go on.
+fn ended(error: Error, found: &Found<'_>) -> Error {
+    match send(found, Signal::KILL, SignalTarget::All) {
+        Ok(()) => error,
+        Err(more) => error.and([more]),
+    }
 }

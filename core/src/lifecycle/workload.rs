@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_abi::{Beyond, CgroupPlacement, Client, ContainerId, NetworkNamespace, Result};
 
+use super::hooks::Hooks;
 use crate::bundle::{Bundle, GivenNetwork, MountPoints, Terminal};
 use crate::plan::{AttachedPlan, Held, Plan};
 
@@ -28,6 +29,11 @@ pub trait Source {
         mount_points: &mut MountPoints<'_>,
         network: GivenNetwork,
     ) -> Result<Workload>;
+
+    /// Who is told of the container's life; `None` where nobody is.
+    fn hooks(&self) -> Option<&Hooks> {
+        None
+    }
 
     /// The network that must be seen to; `None` where there is nothing to do: the namespace is empty, or somebody else's.
     fn network(&self) -> Option<WantedNetwork<'_>> {
@@ -105,4 +111,6 @@ pub(super) struct Facts {
     pub(super) plan: serde_json::Value,
     /// What a profile holds the container to; none for an engine's without one.
     pub(super) held: Option<Held>,
+    /// Who is told of its life.
+    pub(super) hooks: Option<Hooks>,
 }

@@ -54,6 +54,16 @@ impl Candidate {
         Ok(Self { file, path, note, digest, metadata })
     }
 
+    /// The same open file once more.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        let Self { path, note, digest, metadata, .. } = self;
+        let file = self.file.try_clone()?;
+        Ok(Self { file, path: path.clone(), note: note.clone(), digest: *digest, metadata: metadata.clone() })
+    }
+
     /// What it says of itself.
     pub fn note(&self) -> &Note {
         &self.note
@@ -164,7 +174,7 @@ fn check_versions(note: &Note) -> std::result::Result<(), (String, &'static str)
 }
 
 /// Opens a file of which nobody but root or this process's user can change a byte: not the file, and no name on the way to it.
-fn open_alone(path: &Path) -> Result<File> {
+pub(super) fn open_alone(path: &Path) -> Result<File> {
     let missing = |part: &Path, errno: rustix::io::Errno| {
         let error = refuse(path, format!("{} cannot be opened: {errno}", part.display()));
         if errno == rustix::io::Errno::LOOP { link(path, part) } else { error }

@@ -7,16 +7,19 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Client, Error, ErrorCode, Kind, Result};
+use nucleus_abi::{Client, Error, ErrorCode, Kind, PluginForm, Result};
 use rustix::fs::{MemfdFlags, StatVfsMountFlags, memfd_create};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::file::Candidate;
+use super::file::{Candidate, refuse};
 use super::load::load;
+use super::process::{self, Program};
 use super::trust::Trusted;
 
-const FILE: &str = "plugin";
+/// The copies' names in a container's directory.
+const LIBRARY: &str = "plugin";
+const PROGRAM: &str = "plugin-program";
 
 /// Where a container's plugin came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +36,10 @@ pub struct Kept {
 /// `system-call`.
 pub(crate) fn keep(client: &Client, container: &Path) -> Result<Option<Kept>> {
     let Some(origin) = client.file() else { return Ok(None) };
-    let to = container.join(FILE);
+    let to = container.join(match origin.form {
+        PluginForm::Library => LIBRARY,
+        PluginForm::Program => PROGRAM,
+    });
     copy(origin.file, &to).map_err(|error| {
         Error::new(ErrorCode::SystemCall, "keep a copy of the plugin with the container")
             .on(to.display())
@@ -49,40 +55,48 @@ fn copy(from: impl AsFd, to: &Path) -> io::Result<()> {
     io::copy(&mut from, &mut to).map(drop)
 }
 
-/// Loads the copy that stays with a container; `None` where there is none.
+/// The plugin of which a copy stays with a container; `None` where there is none.
 ///
 /// # Errors
 /// `plugin-refused` and the rest that loading says.
 pub(crate) fn open_kept(container: &Path) -> Result<Option<Client>> {
-    let path = container.join(FILE);
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        _ => {}
+    let exists = |path: &PathBuf| path.symlink_metadata().is_ok();
+    if let Some(path) = Some(container.join(LIBRARY)).filter(exists) {
+        let candidate = Candidate::open(&path)?;
+        let candidate = match in_memory(candidate.file(), candidate.path())? {
+            Some(memory) => Candidate::of(memory, candidate.path().to_owned())?,
+            None => candidate,
+        };
+        candidate.expect(Kind::Backend, &candidate.note().id)?;
+        return load(Trusted::kept(candidate)).map(Some);
     }
-    let candidate = executable(Candidate::open(&path)?)?;
-    candidate.expect(Kind::Backend, &candidate.note().id)?;
-    load(Trusted::kept(candidate)).map(Some)
+    let Some(path) = Some(container.join(PROGRAM)).filter(exists) else { return Ok(None) };
+    let program = Program::open(&path)?;
+    let program = match in_memory(program.file(), program.path())? {
+        Some(memory) => Program::of(memory, path)?,
+        None => program,
+    };
+    process::kept(program).map(Some)
 }
 
 /// The state directory often lies on a file system that nothing can be executed from (`/run` is mounted `noexec`): then the copy
-/// is loaded out of memory.
-fn executable(candidate: Candidate) -> Result<Candidate> {
-    let refuse = |error: io::Error| candidate.refuse(error);
-    let status = rustix::fs::fstatvfs(candidate.file()).map_err(|errno| refuse(errno.into()))?;
+/// is used out of memory.
+fn in_memory(file: &File, path: &Path) -> Result<Option<File>> {
+    let fail = |error: io::Error| refuse(path, error);
+    let status = rustix::fs::fstatvfs(file).map_err(|errno| fail(errno.into()))?;
     if !status.f_flag.contains(StatVfsMountFlags::NOEXEC) {
-        return Ok(candidate);
+        return Ok(None);
     }
-    let in_memory = || -> io::Result<File> {
-        let mut from = File::open(format!("/proc/self/fd/{}", candidate.file().as_raw_fd()))?;
+    let copy = || -> io::Result<File> {
+        let mut from = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         let mut memory = File::from(executable_memory()?);
         io::copy(&mut from, &mut memory)?;
         memory.seek(SeekFrom::Start(0))?;
         Ok(memory)
     };
-    let memory = in_memory().map_err(|error| {
-        refuse(error).hint("the state directory is mounted `noexec`, and the host forbids executable memory (vm.memfd_noexec)")
-    })?;
-    Candidate::of(memory, candidate.path().to_owned())
+    copy().map(Some).map_err(|error| {
+        fail(error).hint("the state directory is mounted `noexec`, and the host forbids executable memory (vm.memfd_noexec)")
+    })
 }
 
 fn executable_memory() -> io::Result<OwnedFd> {

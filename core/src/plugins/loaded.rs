@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, PoisonError};
 
-use nucleus_abi::{Error, ErrorCode, PluginFile, RawAnswer, Result, Surface, Transport};
+use nucleus_abi::{Error, ErrorCode, PluginFile, PluginForm, RawAnswer, Result, Surface, Transport};
 use nucleus_sys::surroundings::{Change, ExitWatch, Surroundings};
 
 use super::load::of_this_process;
@@ -54,7 +54,12 @@ impl Transport for Loaded {
 
     fn file(&self) -> Option<PluginFile<'_>> {
         let candidate = self.trusted.candidate();
-        Some(PluginFile { path: candidate.path(), file: candidate.file().as_fd(), sha256: &self.sha256 })
+        Some(PluginFile {
+            path: candidate.path(),
+            file: candidate.file().as_fd(),
+            sha256: &self.sha256,
+            form: PluginForm::Library,
+        })
     }
 }
 

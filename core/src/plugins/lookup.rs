@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Client, Error, ErrorCode, Kind, Result};
+use nucleus_abi::{Client, Error, ErrorCode, Kind, PluginForm, Result, Surface, linked_plugins};
 
 use super::file::Candidate;
 use super::load::load;
-use super::search::{ENVIRONMENT, Privilege, SearchPath, file_name};
+use super::process::{self, Code, Program, Terms};
+use super::search::{ENVIRONMENT, Privilege, SearchPath, file_name, program_name};
 use super::trust::{Pin, Trusted};
 use crate::profile::{Plugins, SYSTEM_CONFIG, SystemConfig};
 
@@ -50,26 +51,65 @@ impl Lookup {
         self.pins.get(id)
     }
 
-    /// Loads the plugin of a name. Its file alone is opened.
+    /// The backend of a name: a library is loaded, a program is started. Its file alone is opened.
     ///
     /// # Errors
-    /// `backend-not-found` when no file has the name; `plugin-refused` when the file may not be loaded.
-    pub fn load(&self, kind: Kind, id: &str) -> Result<Client> {
-        let path = self.search.find(kind, id).ok_or_else(|| self.not_found(kind, id))?;
-        let candidate = Candidate::open(&path)?;
+    /// `backend-not-found` when no file has the name; `plugin-refused` when the file may not be used.
+    pub fn backend(&self, id: &str) -> Result<Client> {
+        match self.find(Kind::Backend, id)? {
+            (PluginForm::Library, path) => load(self.trusted(Kind::Backend, id, &path)?),
+            (PluginForm::Program, path) => {
+                process::client(id, Code::Program(self.program(id, &path)?), Terms::backend())
+            }
+        }
+    }
+
+    /// The hook of a name, in a process of its own: one that is linked into this program, or one that has a file.
+    ///
+    /// # Errors
+    /// As for [`Lookup::backend`].
+    pub fn hook(&self, id: &str, terms: Terms) -> Result<Client> {
+        if let Some(surface) = linked_hook(id) {
+            return process::client(id, Code::Linked(surface), terms);
+        }
+        let code = match self.find(Kind::Hook, id)? {
+            (PluginForm::Library, path) => Code::Library(self.trusted(Kind::Hook, id, &path)?),
+            (PluginForm::Program, path) => Code::Program(self.program(id, &path)?),
+        };
+        process::client(id, code, terms)
+    }
+
+    fn find(&self, kind: Kind, id: &str) -> Result<(PluginForm, PathBuf)> {
+        self.search.find(kind, id).ok_or_else(|| self.not_found(kind, id))
+    }
+
+    fn trusted(&self, kind: Kind, id: &str, path: &Path) -> Result<Trusted> {
+        let candidate = Candidate::open(path)?;
         candidate.expect(kind, id)?;
-        load(Trusted::pinned(candidate, self.pin(id))?)
+        Trusted::pinned(candidate, self.pin(id))
+    }
+
+    fn program(&self, id: &str, path: &Path) -> Result<Program> {
+        Program::open(path)?.pinned(id, self.pin(id))
     }
 
     fn not_found(&self, kind: Kind, id: &str) -> Error {
         let searched: Vec<String> =
             self.search.directories().iter().map(|directory| directory.display().to_string()).collect();
         Error::new(ErrorCode::BackendNotFound, "find the plugin").on(id).because(format!(
-            "no {} in {}",
+            "no {} and no {} in {}",
             file_name(kind, id),
+            program_name(kind, id),
             searched.join(" or ")
         ))
     }
+}
+
+fn linked_hook(id: &str) -> Option<Surface> {
+    linked_plugins().find(|surface| {
+        let client = Client::new(*surface);
+        client.is_ok_and(|client| client.description().kind == Kind::Hook && client.description().id == id)
+    })
 }
 
 fn directories(plugins: &Plugins) -> Vec<PathBuf> {

@@ -74,7 +74,7 @@ impl Registry {
         if let Some(client) = self.linked_in(name) {
             return Ok(client.clone());
         }
-        let loaded = Lookup::new(Some(profile))?.load(Kind::Backend, name);
+        let loaded = Lookup::new(Some(profile))?.backend(name);
         let client = loaded.map_err(|error| match error.code {
             ErrorCode::BackendNotFound => self.nowhere(name, error),
             _ => error,

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::Kind;
+use nucleus_abi::{Kind, PluginForm};
 
 /// The variable that adds directories, separated by `:`, for users without privilege.
 pub const ENVIRONMENT: &str = "NUCLEUS_PLUGIN_PATH";
@@ -56,11 +56,16 @@ impl SearchPath {
         &self.directories
     }
 
-    /// The first file of a plugin's name. Only looked for, not opened; a link counts, so that it can be refused.
-    pub fn find(&self, kind: Kind, id: &str) -> Option<PathBuf> {
-        let name = file_name(kind, id);
-        let files = self.directories.iter().map(|directory| directory.join(&name));
-        files.into_iter().find(|file| file.symlink_metadata().is_ok())
+    /// The first file of a plugin's name; in one directory a library comes before a program. Only looked for, not opened; a link
+    /// counts, so that it can be refused.
+    pub fn find(&self, kind: Kind, id: &str) -> Option<(PluginForm, PathBuf)> {
+        let names =
+            [(PluginForm::Library, file_name(kind, id)), (PluginForm::Program, program_name(kind, id))];
+        let files = self
+            .directories
+            .iter()
+            .flat_map(|directory| names.iter().map(move |(form, name)| (*form, directory.join(name))));
+        files.into_iter().find(|(_, file)| file.symlink_metadata().is_ok())
     }
 
     /// Every file that is called like a plugin, in the order of the directories and of names.
@@ -90,6 +95,26 @@ impl Privilege {
 /// the library of the crate `nucleus-backend-NAME`.
 pub fn file_name(kind: Kind, id: &str) -> String {
     format!("{}{}.so", prefix(kind), id.replace('-', "_"))
+}
+
+/// The name of a plugin that is a program: `nucleus-backend-NAME` or `nucleus-hook-NAME`.
+pub fn program_name(kind: Kind, id: &str) -> String {
+    format!("{}{id}", program_prefix(kind))
+}
+
+/// What a file is that is called like a program of a plugin: kind and name.
+pub fn program_of(path: &Path) -> Option<(Kind, &str)> {
+    let name = path.file_name()?.to_str()?;
+    [Kind::Backend, Kind::Hook]
+        .into_iter()
+        .find_map(|kind| Some((kind, name.strip_prefix(program_prefix(kind)).filter(|id| !id.is_empty())?)))
+}
+
+fn program_prefix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Backend => "nucleus-backend-",
+        Kind::Hook => "nucleus-hook-",
+    }
 }
 
 fn prefix(kind: Kind) -> &'static str {
@@ -135,6 +160,13 @@ mod tests {
     fn the_environment_is_nothing_to_root() {
         let search = SearchPath::new(&[], &[], Some(OsStr::new("/env")), Privilege::Some);
         assert_eq!(search.directories(), paths(&OF_THE_SYSTEM));
+    }
+
+    #[test]
+    fn programs_are_named_by_kind_and_id() {
+        let name = program_name(Kind::Hook, "audit");
+        assert_eq!(program_of(&Path::new("/p").join(name)), Some((Kind::Hook, "audit")));
+        assert_eq!(program_of(Path::new("/p/nucleus-hook-")), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use minisign_verify::{PublicKey, Signature};
 use nucleus_abi::{Error, Result};
 
-use super::file::Candidate;
+use super::file::{Candidate, refuse};
 use crate::profile::values::Sha256;
 
 /// Longest signature that is read, in bytes: minisign's has four lines, of which two are comments.
@@ -23,20 +23,18 @@ impl Trusted {
     /// # Errors
     /// `plugin-refused` for one that is not pinned, and for one that has another digest.
     pub fn pinned(candidate: Candidate, pin: Option<&Pin>) -> Result<Self> {
-        let (id, digest) = (&candidate.note().id, candidate.sha256());
-        let remedy =
-            format!("if you trust this file, `nucleus plugin trust {}` pins it", candidate.path().display());
-        let Some(pin) = pin else {
-            return Err(candidate
-                .refuse(format!("nobody trusts it: no `plugins.trust.sha256.{id}` in the profile or the system's configuration"))
-                .hint(remedy));
-        };
-        if pin.digest.as_str() == digest {
-            return Ok(Self(candidate));
+        match judge(&candidate.note().id, &candidate.sha256(), candidate.path(), pin) {
+            Ok(()) => Ok(Self(candidate)),
+            Err(error) => Err(error),
         }
-        Err(candidate
-            .refuse(format!("it has changed: its SHA-256 is {digest}, and {} pins {}", pin.by, pin.digest))
-            .hint(format!("find out who changed it; {remedy}")))
+    }
+
+    /// The same file once more, for another process.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn again(&self) -> std::io::Result<Self> {
+        self.0.again().map(Self)
     }
 
     /// The copy that stays with a container: only who owns the container's directory can have written it, and the ledger beside
@@ -54,6 +52,25 @@ impl Trusted {
     pub fn candidate(&self) -> &Candidate {
         &self.0
     }
+}
+
+/// Whether the operator trusts a file of this digest under this name.
+///
+/// # Errors
+/// `plugin-refused`.
+pub(super) fn judge(id: &str, digest: &str, path: &Path, pin: Option<&Pin>) -> Result<()> {
+    let remedy = format!("if you trust this file, `nucleus plugin trust {}` pins it", path.display());
+    let Some(pin) = pin else {
+        let cause = format!(
+            "nobody trusts it: no `plugins.trust.sha256.{id}` in the profile or the system's configuration"
+        );
+        return Err(refuse(path, cause).hint(remedy));
+    };
+    if pin.digest.as_str() == digest {
+        return Ok(());
+    }
+    let cause = format!("it has changed: its SHA-256 is {digest}, and {} pins {}", pin.by, pin.digest);
+    Err(refuse(path, cause).hint(format!("find out who changed it; {remedy}")))
 }
 
 /// A digest that the operator trusts.

@@ -2,7 +2,7 @@
 
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cidr, ContainerName, Cpus,
-    DeviceAccess, DeviceRef, Duration, EnvName, FileMode, FileName, FileSystemName, HostName, HostPath,
+    DeviceAccess, DeviceRef, Duration, EnvName, FieldName, FileMode, FileName, FileSystemName, HostName, HostPath,
     IndexSet, IpAddress, MacAddress, NetworkName, PathPattern, PluginName, Ports, PublicKey, Publish,
     RlimitName, RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
@@ -31,7 +31,7 @@ impl Format {
     }
 }
 
-static FORMATS: [Format; 32] = [
+static FORMATS: [Format; 33] = [
     Format::of::<AbsolutePath>(),
     Format::of::<BackendName>(),
     Format::of::<ByteSize>(),
@@ -43,6 +43,7 @@ static FORMATS: [Format; 32] = [
     Format::of::<DeviceRef>(),
     Format::of::<Duration>(),
     Format::of::<EnvName>(),
+    Format::of::<FieldName>(),
     Format::of::<FileMode>(),
     Format::of::<FileName>(),
     Format::of::<FileSystemName>(),

@@ -103,7 +103,7 @@ pub(super) enum Rejected {
     Rules(Vec<Diagnostic>),
 }
 
-fn accept(tree: Node) -> Result<(Profile, Origins), Rejected> {
+pub(super) fn accept(tree: Node) -> Result<(Profile, Origins), Rejected> {
     let mut profile: Profile = match from_node(&tree) {
         Ok(profile) => profile,
         Err(misfit) => return Err(Rejected::Shape(Box::new((tree, misfit)))),

@@ -560,7 +560,7 @@ pub struct UndoRequest {
 }
 
 /// When a hook plugin is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HookPoint {
     /// The profile is resolved, the plan not yet made: the hook may propose changes.
@@ -575,6 +575,19 @@ pub enum HookPoint {
     Deleted,
 }
 
+impl HookPoint {
+    /// As it stands in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Created => "created",
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
 /// `event`: something happens to a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRequest {
@@ -587,9 +600,43 @@ pub struct HookRequest {
     /// The profile's options for this hook.
     #[serde(default)]
     pub options: serde_json::Value,
-    /// The profile document as it stands.
+    /// The profile document as it stands, at [`HookPoint::Plan`].
     #[serde(default)]
     pub profile: serde_json::Value,
+    /// The caller's variables that the profile lets the hook have.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// When it happens, RFC 3339, in UTC.
+    #[serde(default)]
+    pub time: String,
+    /// What is known of the container, at every point but [`HookPoint::Plan`].
+    #[serde(default)]
+    pub container: Option<HookContainer>,
+}
+
+/// A container, as hooks are told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookContainer {
+    /// The name of its backend.
+    pub backend: String,
+    /// The directory of its bundle.
+    pub bundle: PathBuf,
+    /// Its root file system on the host.
+    #[serde(default)]
+    pub rootfs: PathBuf,
+    /// The annotations of its `config.json`.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Its first process, in nucleus' own pid namespace; `None` when it has ended or nobody has one to name.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// The process that made it, in nucleus' own pid namespace.
+    #[serde(default)]
+    pub owner: Option<u32>,
+    /// How its first process ended, where this nucleus has waited for it: at [`HookPoint::Stopped`] and after it.
+    #[serde(default)]
+    pub exit: Option<ExitStatus>,
 }
 
 /// One change of the profile document that a hook proposes (RFC 6902 without `move`, `copy` and `test`: they leak).

@@ -39,6 +39,7 @@ mod id;
 #[cfg(feature = "host")]
 pub mod library;
 pub mod note;
+pub mod process;
 pub mod stats;
 pub mod surface;
 mod transport;
@@ -62,4 +63,4 @@ pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, MemoryUsage, PidsS
 pub use surface::{
     Answer, Call, Describe, LinkedPlugin, Outcome, PluginModule, PluginModuleRef, Surface, linked_plugins,
 };
-pub use transport::{LONGEST_ANSWER, PluginFile, RawAnswer, Transport, refuse_long};
+pub use transport::{LONGEST_ANSWER, PluginFile, PluginForm, RawAnswer, Transport, refuse_long};

@@ -54,6 +54,17 @@ pub struct PluginFile<'a> {
     pub file: BorrowedFd<'a>,
     /// Its SHA-256 in hexadecimal digits.
     pub sha256: &'a str,
+    /// How it is used.
+    pub form: PluginForm,
+}
+
+/// How the file of a plugin is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginForm {
+    /// It is loaded into a process of nucleus.
+    Library,
+    /// It is executed.
+    Program,
 }
 
 impl Transport for Surface {

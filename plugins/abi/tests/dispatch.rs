@@ -182,6 +182,9 @@ fn a_verb_that_a_plugin_lacks_is_not_supported_and_no_crash() {
         id: "web".parse().unwrap(),
         options: serde_json::Value::Null,
         profile: serde_json::Value::Null,
+        environment: std::collections::BTreeMap::new(),
+        time: String::new(),
+        container: None,
     };
     assert_eq!(client().event(&request).unwrap_err().code, ErrorCode::NotSupported);
 }

@@ -95,6 +95,41 @@ pub fn send_descriptor(socket: BorrowedFd<'_>, name: &[u8], descriptor: Borrowed
     send(socket, name, &[descriptor])
 }
 
+/// A pair of connected stream sockets, close-on-exec, of which the first does not wait: EAGAIN instead.
+pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let ends = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::io::ioctl_fionbio(&ends.0, true)?;
+    Ok(ends)
+}
+
+/// Sends as much as a stream takes at once, with descriptors, and returns how many bytes that was. EAGAIN if it takes nothing now;
+/// EPIPE if nobody listens.
+pub fn send_some(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
+        return Err(Errno::INVAL.into());
+    }
+    transmit(socket, bytes, descriptors)
+}
+
+/// Takes what a stream has, with the descriptors, close-on-exec, that came with it; no bytes at its end. EAGAIN if it has nothing
+/// now; EBADMSG if descriptors were cut off.
+pub fn receive_some(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let parts = &mut [IoSliceMut::new(bytes)];
+    let got = retry_on_intr(|| recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC))?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    if got.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::BADMSG.into());
+    }
+    Ok((got.bytes, descriptors))
+}
+
 /// Takes the first descriptor of the next message, whatever comes with it, from a socket of any type. `None` if none came.
 /// Waits for a message.
 pub fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
@@ -115,14 +150,17 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
         return Err(Errno::INVAL.into());
     }
+    transmit(socket, bytes, descriptors).map(drop)
+}
+
+fn transmit(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(Errno::INVAL.into());
     }
     let parts = [IoSlice::new(bytes)];
-    retry_on_intr(|| sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL))?;
-    Ok(())
+    Ok(retry_on_intr(|| sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL))?)
 }
 
 impl AsFd for Socket {
@@ -165,6 +203,19 @@ mod tests {
         assert_eq!(identity(came.as_fd()).unwrap(), identity(null.as_fd()).unwrap());
         drop(one);
         assert!(receive_descriptor(other.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_stream_that_does_not_wait_says_so_and_carries_descriptors() {
+        let (ours, theirs) = stream_pair().unwrap();
+        let nothing = receive_some(ours.as_fd(), &mut [0; 8]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(send_some(ours.as_fd(), b"ab", &[theirs.as_fd()]).unwrap(), 2);
+        let mut bytes = [0; 8];
+        let (length, descriptors) = receive_some(theirs.as_fd(), &mut bytes).unwrap();
+        assert_eq!((&bytes[..length], descriptors.len()), (&b"ab"[..], 1));
+        drop((theirs, descriptors));
+        assert_eq!(receive_some(ours.as_fd(), &mut bytes).unwrap().0, 0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod escapes;
 mod exit;
 mod explain;
 mod filesystem;
+mod hooks;
 mod identity;
 mod kernel_files;
 mod missing_calls;

@@ -12,6 +12,7 @@ use super::values::BackendName;
 mod context;
 mod devices;
 pub(super) mod either;
+mod hooks;
 mod mounts;
 mod namespaces;
 mod network;
@@ -24,6 +25,7 @@ mod workload;
 
 pub use context::{Context, ContextMode, ContextOwner};
 pub use devices::Device;
+pub use hooks::{Event as HookEvent, Hook, OnFailure};
 pub use mounts::{Access, IdMap, MountPolicy, Mounts, Tmpfs, Volume};
 pub use namespaces::{IdMapping, Join, Namespaces, TimeOffsets, UserMappings, UserNamespace};
 pub use network::{Egress, EgressRule, EngineNetwork, Network, NetworkMode, NetworkProgram, Verdict};
@@ -85,6 +87,9 @@ pub struct Profile {
     pub resources: Resources,
     /// What the workload may ask of the kernel.
     pub security: Security,
+    /// Plugins that are called at points of the container's life, in this order. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
     /// Plugins that are not part of the program.
     #[serde(default, skip_serializing_if = "Plugins::is_default")]
     pub plugins: Plugins,
