@@ -2,9 +2,9 @@
 
 use super::values::{
     AbsolutePath, Accepts, BackendName, BadValue, ByteSize, CapabilityName, Cidr, ContainerName, Cpus,
-    DeviceAccess, DeviceRef, Duration, EnvName, FieldName, FileMode, FileName, FileSystemName, HostName, HostPath,
-    IndexSet, IpAddress, MacAddress, NetworkName, PathPattern, PluginName, Ports, PublicKey, Publish,
-    RlimitName, RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
+    DeviceAccess, DeviceRef, Duration, EnvName, FieldName, FileMode, FileName, FileSystemName, HostName,
+    HostPath, IndexSet, IpAddress, MacAddress, NetworkName, PathPattern, PluginName, Ports, PublicKey,
+    Publish, RlimitName, RlimitValue, Sha256, SysctlName, SysctlValue, Textual, UpperLayer, UserSpec,
 };
 
 /// A type with a textual form, as the diagnostics see it.

@@ -22,8 +22,16 @@ pub(super) fn describes(subject: &Subject) -> Trial {
 
 fn event(subject: &Subject, point: HookPoint) -> Trial<HookReply> {
     let profile = json!({"apiVersion": "nucleus/v1", "backend": "auto", "workload": {"command": ["true"]}});
-    let request =
-        HookRequest { schema: SCHEMA, point, id: "kit".parse()?, options: subject.options.clone(), profile };
+    let request = HookRequest {
+        schema: SCHEMA,
+        point,
+        id: "kit".parse()?,
+        options: subject.options.clone(),
+        profile,
+        environment: std::collections::BTreeMap::new(),
+        time: "2026-01-31T23:59:59Z".to_owned(),
+        container: None,
+    };
     Ok(subject.client.event(&request)?)
 }
 

@@ -61,6 +61,9 @@ pub(super) fn foreign_verb(subject: &Subject) -> Trial {
         id: "kit".parse()?,
         options: Value::Null,
         profile: Value::Null,
+        environment: std::collections::BTreeMap::new(),
+        time: "2026-01-31T23:59:59Z".to_owned(),
+        container: None,
     };
     let error = refused("`event`", subject.client.event(&request))?;
     must(
