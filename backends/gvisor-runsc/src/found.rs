@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use nucleus_abi::{Error, ErrorCode, Result};
-use nucleus_oci_cli::{ExitSource, Fault, RootMount, Runtime, Seal, TmpfsMode, answer, trust};
+use nucleus_oci_cli::{ExitSource, Fault, HostAccess, RootMount, Runtime, Seal, TmpfsMode, answer, trust};
 
 use crate::document::Document;
 use crate::memory::{self, Facts, Identity};
@@ -140,6 +140,8 @@ impl Found {
             seal: Seal::Own,
             // Its kernel gives the filter to the first process, and so to its children, and to no other.
             faults: vec![Fault::ExecUnfiltered],
+            // Its monitor stays where it is made, and what it may write to is not known.
+            host: HostAccess::Writable,
             exits: ExitSource::Monitor,
             lacks: ["update", "--preserve-fds", "--no-new-keyring", "--cgroup"].map(str::to_owned).into(),
         }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::mapped::{self, Ids};
 use crate::record::Hooks;
-use crate::runtime::{RootMount, TmpfsMode};
+use crate::runtime::{HostAccess, RootMount, TmpfsMode};
 use crate::tmpfs::{self, Tmpfs};
 
 /// What every release of every runtime accepts; crun before 1.9 knows no later one. What is newer in the document is
@@ -37,6 +37,8 @@ pub(crate) struct Rewritten {
     pub(crate) filtered: bool,
     /// Hooks that the runtime calls when it deletes the container.
     pub(crate) after: Hooks,
+    /// What of the host the runtime has to write to for it.
+    pub(crate) host: HostAccess,
 }
 
 /// The root file system.
@@ -62,8 +64,14 @@ pub(crate) struct Bind {
 }
 
 /// The stage where the container has a user namespace: its root, who is nobody on the host, must be able to walk there, and
-/// nucleus' own directories are closed to others. Only the runtime's `create` sees it there, in place of the host's.
-const OPEN_STAGE: &str = "/tmp";
+/// nucleus' own directories are closed to others. Only the runtime's `create` sees it there, in place of the host's. Where the
+/// container's directory lies below the one, it is the other: that must stay in reach.
+const OPEN_STAGES: [&str; 2] = ["/tmp", "/mnt"];
+
+fn open_stage(stage: &Path) -> &'static Path {
+    let [usual, other] = OPEN_STAGES.map(Path::new);
+    if stage.starts_with(usual) { other } else { usual }
+}
 
 /// Where things will be.
 #[derive(Debug, Clone, Copy)]
@@ -95,8 +103,11 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
     let document = serde_json::from_str(text).map_err(|error| invalid("(document)", error))?;
     let Value::Object(mut config) = document else { return Err(invalid("(document)", "it is no object")) };
     config.insert("ociVersion".to_owned(), OCI_VERSION.into());
-    let places =
-        if has_user_namespace(&config) { Places { stage: Path::new(OPEN_STAGE), ..places } } else { places };
+    let places = if has_user_namespace(&config) {
+        Places { stage: open_stage(places.stage), ..places }
+    } else {
+        places
+    };
     let root = root(&mut config, places)?;
     let binds = binds(&mut config, places.stage)?;
     let tmpfs = match places.tmpfs {
@@ -119,6 +130,7 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
         own_network: has_own_network(&config),
         filtered,
         after: hooks_after(&config),
+        host: needed_of_the_host(&config),
         config: Value::Object(config),
         stage: places.stage.to_owned(),
         root,
@@ -136,6 +148,16 @@ pub(crate) fn has_user_namespace(config: &Map<String, Value>) -> bool {
 fn hooks_after(config: &Map<String, Value>) -> Hooks {
     let hooks = config.get("hooks").and_then(|hooks| hooks.get("poststop")?.as_array());
     if hooks.is_none_or(Vec::is_empty) { Hooks::None } else { Hooks::Some }
+}
+
+/// Hooks may write anywhere; for `tmpcopyup` runc needs a temporary directory.
+fn needed_of_the_host(config: &Map<String, Value>) -> HostAccess {
+    let hooks = config.get("hooks").and_then(Value::as_object);
+    let has_hooks = hooks
+        .is_some_and(|kinds| kinds.values().any(|kind| kind.as_array().is_some_and(|all| !all.is_empty())));
+    let mounts = config.get("mounts").and_then(Value::as_array).into_iter().flatten();
+    let copies = mounts.filter_map(Value::as_object).flat_map(options).any(|option| option == "tmpcopyup");
+    if has_hooks || copies { HostAccess::Writable } else { HostAccess::ReadOnly }
 }
 
 fn has_own_network(config: &Map<String, Value>) -> bool {
@@ -316,6 +338,24 @@ mod tests {
         let rewritten = rewritten(&document);
         assert_eq!(rewritten.stage, Path::new("/tmp"));
         assert_eq!(rewritten.config["root"]["path"], "/tmp/root");
+        let below = Places { stage: Path::new("/tmp/state/oci/stage"), ..places() };
+        let rewritten = rewrite(&document.to_string(), below).unwrap();
+        assert_eq!(rewritten.stage, Path::new("/mnt"), "the container's directory stays in reach");
+    }
+
+    #[test]
+    fn hooks_and_copies_into_memory_need_the_host() {
+        let writes = |key: &str, value: Value| {
+            let mut document = document();
+            document[key] = value;
+            rewritten(&document).host == HostAccess::Writable
+        };
+        assert!(!writes("hooks", json!({"prestart": [], "poststop": null})));
+        assert!(writes("hooks", json!({"createRuntime": [{"path": "/bin/true"}]})));
+        let tmpfs =
+            |option: &str| json!([{"destination": "/run", "type": "tmpfs", "options": ["mode=755", option]}]);
+        assert!(!writes("mounts", tmpfs("nosuid")));
+        assert!(writes("mounts", tmpfs("tmpcopyup")));
     }
 
     #[test]

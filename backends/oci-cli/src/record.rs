@@ -123,6 +123,7 @@ mod tests {
             tmpfs: crate::runtime::TmpfsMode::Asked,
             seal: crate::runtime::Seal::Mount,
             faults: vec![crate::runtime::Fault::LoopbackDown],
+            host: crate::runtime::HostAccess::ReadOnly,
             exits: crate::runtime::ExitSource::Process,
             lacks: Vec::new(),
         };

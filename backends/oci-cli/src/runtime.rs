@@ -32,6 +32,9 @@ pub struct Runtime {
     /// What it is known to forget, or not known to do.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What of the host it may write to in `create`.
+    #[serde(default)]
+    pub host: HostAccess,
     /// What tells how the workload ended.
     #[serde(default)]
     pub exits: ExitSource,
@@ -60,6 +63,18 @@ pub enum Seal {
     Own,
     /// The engine: it executes the program from a read-only mount.
     Mount,
+}
+
+/// What of the host a runtime may write to while it makes a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostAccess {
+    /// All that its user may.
+    #[default]
+    Writable,
+    /// Its own directory of the container, cgroups and processes; all else where the document has it run hooks, or copy what a
+    /// directory holds.
+    ReadOnly,
 }
 
 /// What tells how the workload ended.

@@ -26,7 +26,7 @@ use crate::gate;
 use crate::monitor;
 use crate::place::Place;
 use crate::record::Record;
-use crate::runtime::{ExitSource, Runtime};
+use crate::runtime::{ExitSource, HostAccess, Runtime};
 use crate::stager::{self, Stager};
 use crate::staging;
 
@@ -67,6 +67,8 @@ pub fn sandbox(
         stage: &rewritten.stage,
         hidden: &runtime.hidden,
         sealed: runtime.to_seal(),
+        only: (runtime.host == HostAccess::ReadOnly && rewritten.host == HostAccess::ReadOnly)
+            .then_some(place.path()),
         command: &creation,
         handles: streams.handles(),
         ledger: self::ledger(request, descriptors)?,

@@ -12,6 +12,7 @@ use nucleus_sys::socket::Socket;
 use crate::bundle::Bundle;
 use crate::call::{Command, Handles, hide, seal};
 use crate::gate;
+use crate::guard::close_host;
 use crate::staging::{Staged, attach};
 
 /// What it takes with it.
@@ -21,6 +22,8 @@ pub(crate) struct Stager<'a> {
     pub(crate) hidden: &'a [PathBuf],
     /// Its program, where the engine has to seal it.
     pub(crate) sealed: Option<&'a Path>,
+    /// The one directory of the host that can be written to meanwhile; `None`: all.
+    pub(crate) only: Option<&'a Path>,
     pub(crate) command: &'a Command,
     pub(crate) handles: Handles<'a>,
     pub(crate) ledger: Ledger,
@@ -61,6 +64,9 @@ impl Stager<'_> {
         self.sealed
             .map_or(Ok(()), seal)
             .or_fail("mount the runtime's program read-only", self.command.program())?;
+        self.only
+            .map_or(Ok(()), close_host)
+            .or_fail("make the host read-only for the runtime", self.command.program())?;
         attach(self.stage, std::mem::take(&mut self.staged))?;
         if gate::hear(gate)? == gate::Heard::End {
             return Ok(());

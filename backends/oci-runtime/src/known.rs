@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::groups;
-use nucleus_oci_cli::{ExitSource, Fault, RootMount, Runtime, Seal, TmpfsMode, answer};
+use nucleus_oci_cli::{ExitSource, Fault, HostAccess, RootMount, Runtime, Seal, TmpfsMode, answer};
 use serde_json::Value;
 
 use crate::features;
@@ -63,6 +63,7 @@ impl Known {
             seal: self.seal(),
             faults: self.faults(),
             bundles: None,
+            host: self.host(),
             exits: ExitSource::Process,
             lacks: Vec::new(),
             name: self.name,
@@ -93,6 +94,14 @@ impl Known {
         match self.make {
             Make::Crun | Make::Runc => Seal::Own,
             Make::Youki | Make::Other => Seal::Mount,
+        }
+    }
+
+    /// runc makes names by path (CVE-2026-41579), and crun did (CVE-2026-47766). What others write to is not known.
+    fn host(&self) -> HostAccess {
+        match self.make {
+            Make::Crun | Make::Runc => HostAccess::ReadOnly,
+            Make::Youki | Make::Other => HostAccess::Writable,
         }
     }
 

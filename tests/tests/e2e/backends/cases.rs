@@ -207,6 +207,9 @@ pub(super) fn user_namespace(subject: &Subject) {
     let yaml = format!("namespaces: {{user: {{uidMap: {map}, gidMap: {map}}}}}");
     let script = "id -u; tr -s ' ' < /proc/self/uid_map; touch /x 2>/dev/null || echo read-only; touch /tmp/x && echo but /tmp";
     assert_eq!(subject.prints(&yaml, script), "0\n 0 100000 65536\nread-only\nbut /tmp");
+    let tmpfs = "mounts: {tmpfs: [{target: /closed, size: 1M, mode: '0700', uid: 3, gid: 4}]}";
+    let text = subject.prints(&format!("{yaml}\n{tmpfs}"), "stat -c %a:%u:%g /tmp /closed");
+    assert_eq!(text, "1777:0:0\n700:3:4");
     let (id, running) = sleeping(subject, &yaml);
     let output = subject.host.nucleus("exec").args([&id, "/bin/sh", "-c", "id -u; exit 3"]).output();
     assert_eq!(output.assert_code(3).text(), "0");

@@ -22,14 +22,6 @@ const NO_PROGRAM: Difference = Difference {
     },
 };
 
-/// runc CVE-2026-41579.
-const SWAPPED_DEV: Difference = Difference {
-    backend: Backend::Runc,
-    case: "a /dev that is swapped",
-    reason: "the runtime makes names in /dev by path: who exchanges names in the image during a start chooses where",
-    instead: super::escapes::swapped_dev_by_path,
-};
-
 const LATE_SIZE: Difference = Difference {
     backend: Backend::Crun,
     case: "exec on a terminal",
@@ -40,8 +32,15 @@ const LATE_SIZE: Difference = Difference {
     },
 };
 
+const NO_SYSCTL: Difference = Difference {
+    backend: Backend::Runsc,
+    case: "a false file of procfs",
+    reason: "runsc passes over `linux.sysctl`: its kernel has a procfs of its own",
+    instead: super::escapes::false_procfs_without_parameters,
+};
+
 const DIFFERENCES: &[Difference] =
-    &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }, SWAPPED_DEV, LATE_SIZE];
+    &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }, LATE_SIZE, NO_SYSCTL];
 
 /// A case's name, why it differs, and what is tried in its place.
 type Otherwise = (&'static str, &'static str, fn(&Subject));

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nucleus_tests::pty::Terminal;
 use nucleus_tests::rootfs::{Rootfs, Trap};
@@ -11,7 +12,7 @@ use nucleus_tests::{Nucleus, Output};
 
 use super::table::{Case, run};
 use super::{Backend, Subject};
-use crate::escapes::{Bait, race};
+use crate::escapes::{Bait, MANY, Starts, race_of};
 use crate::secrets::secrecy::{Canary, assert_none};
 use crate::{open_directory, writable};
 
@@ -35,6 +36,15 @@ const OPTIONS: [&str; 2] = ["--read-only", "--writable"];
 impl Subject {
     fn in_root(&self, root: &Rootfs, option: &str, script: &str) -> Nucleus {
         self.shell("", script).arg("--rootfs").arg(root.path()).arg(option)
+    }
+
+    /// Other runtimes are programs of their own, and gVisor starts a kernel each time.
+    fn starts(&self) -> Starts {
+        match self.backend {
+            Backend::Runsc => Starts { enough: 6, least: 2, patience: Duration::from_secs(30) },
+            Backend::Crun | Backend::Runc => Starts { least: 8, ..MANY },
+            _ => MANY,
+        }
     }
 
     fn image(&self, name: &str) -> Rootfs {
@@ -118,11 +128,17 @@ fn targets(subject: &Subject) {
 }
 
 /// Starts while two names of an image change places all the time, the second of which leads to the bait.
-fn start_in_a_race(root: &Rootfs, names: [&str; 2], bait: &Bait, start: impl Fn(&str, usize) -> Output) {
+fn start_in_a_race(
+    subject: &Subject,
+    root: &Rootfs,
+    names: [&str; 2],
+    bait: &Bait,
+    start: impl Fn(&str, usize) -> Output,
+) {
     root.link(names[1], &bait.path);
     let [one, other] = names.map(|name| root.path().join(name));
     let starts = Cell::new(0);
-    let codes = race(&one, &other, || {
+    let codes = race_of(subject.starts(), &one, &other, || {
         let number = starts.replace(starts.get() + 1);
         start(OPTIONS[number % 2], number).code()
     });
@@ -133,7 +149,7 @@ fn swapped_target(subject: &Subject) {
     let (bait, shared) = (Bait::lay(&subject.host), open_directory(&subject.host, "shared"));
     let root = subject.image("root");
     fs::create_dir(root.path().join("way")).unwrap();
-    start_in_a_race(&root, ["way", "trap"], &bait, |option, number| {
+    start_in_a_race(subject, &root, ["way", "trap"], &bait, |option, number| {
         let target = ["/way", "/way/deep", "/way/deep/er", "/way/file"][number / 2 % 4];
         let script = "cat /way/file 2> /dev/null; cut -d' ' -f5 /proc/self/mountinfo";
         let call = subject.in_root(&root, option, script).args(["--volume", &writable(&shared, target)]);
@@ -143,28 +159,13 @@ fn swapped_target(subject: &Subject) {
     });
 }
 
-/// Starts while `/dev` changes places with a link, and looks for what is the host's.
-fn with_a_swapped_dev(subject: &Subject, bait: &Bait, check: impl Fn(&Output)) {
-    let root = subject.image("root");
-    start_in_a_race(&root, ["dev", "trap"], bait, |option, _| {
+fn swapped_dev(subject: &Subject) {
+    let (bait, root) = (Bait::lay(&subject.host), subject.image("root"));
+    start_in_a_race(subject, &root, ["dev", "trap"], &bait, |option, _| {
         let script = "cat /dev/file; cut -d' ' -f5 /proc/self/mountinfo; exit 0";
         let output = subject.in_root(&root, option, script).output();
-        check(&output);
+        assert_stayed_inside(&output, &bait);
         output
-    });
-}
-
-fn swapped_dev(subject: &Subject) {
-    let bait = Bait::lay(&subject.host);
-    with_a_swapped_dev(subject, &bait, |output| assert_stayed_inside(output, &bait));
-}
-
-/// Names may appear in the bait, but what is in its files is neither seen nor written.
-pub(super) fn swapped_dev_by_path(subject: &Subject) {
-    let bait = Bait::lay(&subject.host);
-    with_a_swapped_dev(subject, &bait, |output| {
-        assert!(!output.text().contains("sings"), "{output}");
-        assert_eq!(fs::read_to_string(bait.file()).unwrap(), "sings", "{output}");
     });
 }
 
@@ -182,6 +183,21 @@ fn false_procfs(subject: &Subject) {
             subject.host.shell(&profile, "cat /proc/sys/kernel/msgmax").arg("--rootfs").arg(root.path());
         assert_eq!(call.arg(option).output().assert_success().text(), "9000", "{option}");
         assert_eq!(fs::read_to_string(&fake).unwrap(), "fake\n", "{option}");
+    }
+}
+
+/// What lies in the image's `/proc` is not what the workload sees there.
+pub(super) fn false_procfs_without_parameters(subject: &Subject) {
+    let root = subject.image("root");
+    fs::create_dir_all(root.path().join("proc/sys/kernel")).unwrap();
+    let fakes = ["proc/sys/kernel/hostname", "proc/version"].map(|name| root.file(name, "fake\n"));
+    for option in OPTIONS {
+        let script = "cat /proc/sys/kernel/hostname /proc/version; echo gone > /proc/version";
+        let output = subject.in_root(&root, option, script).output();
+        assert!(output.text().contains("Linux") && !output.text().contains("fake"), "{option}: {output}");
+        for fake in &fakes {
+            assert_eq!(fs::read_to_string(fake).unwrap(), "fake\n", "{option}");
+        }
     }
 }
 
@@ -283,4 +299,72 @@ fn oci_runtime_with_crun_keeps_them_in() {
 #[test]
 fn oci_runtime_with_runc_keeps_them_in() {
     run(Backend::Runc, ESCAPES);
+}
+
+/// Cases one by one: it starts a kernel each time, and a test has two minutes.
+mod gvisor_runsc {
+    use super::super::table::run;
+    use super::{Backend, ESCAPES};
+
+    #[track_caller]
+    fn keeps_in(name: &str) {
+        let case = ESCAPES.iter().find(|(case, _)| *case == name).expect("a case of the list");
+        run(Backend::Runsc, std::slice::from_ref(case));
+    }
+
+    #[test]
+    fn links_in_place_of_kernel_file_systems() {
+        keeps_in("links in place of kernel file systems");
+    }
+
+    #[test]
+    fn links_below_dev() {
+        keeps_in("links below /dev");
+    }
+
+    #[test]
+    fn a_terminal_over_a_link() {
+        keeps_in("a terminal over a link");
+    }
+
+    #[test]
+    fn mount_targets_behind_links() {
+        keeps_in("mount targets behind links");
+    }
+
+    #[test]
+    fn a_target_that_is_swapped() {
+        keeps_in("a target that is swapped");
+    }
+
+    #[test]
+    fn a_dev_that_is_swapped() {
+        keeps_in("a /dev that is swapped");
+    }
+
+    #[test]
+    fn a_false_file_of_procfs() {
+        keeps_in("a false file of procfs");
+    }
+
+    #[test]
+    fn a_program_that_is_a_link() {
+        keeps_in("a program that is a link to the host's");
+    }
+
+    #[test]
+    fn a_working_directory_through_a_descriptor() {
+        keeps_in("a working directory through a descriptor");
+    }
+
+    #[test]
+    fn places() {
+        keeps_in("a volume over a kernel file system");
+        keeps_in("places behind links of the image");
+    }
+
+    #[test]
+    fn the_canary_of_a_secret() {
+        keeps_in("the canary of a secret");
+    }
 }

@@ -59,18 +59,41 @@ fn in_root(host: &Host, root: &Rootfs, script: &str) -> Nucleus {
     host.shell(DEV, script).arg("--rootfs").arg(root.path())
 }
 
+/// How often containers start in a race.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Starts {
+    /// As many are enough.
+    pub(crate) enough: usize,
+    /// As many there must be.
+    pub(crate) least: usize,
+    /// After this time there are no more.
+    pub(crate) patience: Duration,
+}
+
+/// Of what starts in milliseconds.
+pub(crate) const MANY: Starts = Starts { enough: 60, least: 20, patience: Duration::from_secs(20) };
+
 /// Two paths change places all the time while containers start: until there were enough swaps and starts to lose a race,
-/// and no longer than `PATIENCE`. Returns how the starts ended.
-pub(crate) fn race(one: &Path, other: &Path, mut start: impl FnMut() -> Option<i32>) -> Vec<Option<i32>> {
-    const PATIENCE: Duration = Duration::from_secs(20);
+/// and no longer than somebody waits. Returns how the starts ended.
+pub(crate) fn race(one: &Path, other: &Path, start: impl FnMut() -> Option<i32>) -> Vec<Option<i32>> {
+    race_of(MANY, one, other, start)
+}
+
+/// [`race`] with another number of starts.
+pub(crate) fn race_of(
+    starts: Starts,
+    one: &Path,
+    other: &Path,
+    mut start: impl FnMut() -> Option<i32>,
+) -> Vec<Option<i32>> {
     let racer = Racer::swap(one, other);
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + starts.patience;
     let mut codes = Vec::new();
-    while (codes.len() < 60 || racer.swaps() < 2000) && Instant::now() < until {
+    while (codes.len() < starts.enough || racer.swaps() < 2000) && Instant::now() < until {
         codes.push(start());
     }
     assert!(racer.swaps() >= 2000, "only {} swaps", racer.swaps());
-    assert!(codes.len() >= 20, "only {} starts in the time", codes.len());
+    assert!(codes.len() >= starts.least, "only {} starts in the time", codes.len());
     codes
 }
 
