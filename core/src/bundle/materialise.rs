@@ -58,12 +58,28 @@ pub struct GivenNetwork {
 }
 
 /// Makes the bundle of a plan in `path`. `looked_at` are the sources that the plan was made with, and where nucleus keeps
-/// its containers: what could not be opened then is opened and judged now.
+/// its containers: what could not be opened then is opened and judged now. However it ends, the variables of nucleus that are
+/// secrets are erased.
 ///
 /// # Errors
 /// `host-unfit` for a source that cannot be opened, and `profile-refuses` for one that the mount policy does not allow,
 /// naming the profile's line; `plan-invalid` for a user that the image does not know; `system-call` for the rest.
 pub fn materialise(
+    plan: &Plan,
+    looked_at: (&Sources, &Path),
+    cgroup: &Path,
+    path: PathBuf,
+    mount_points: &mut MountPoints<'_>,
+    network: GivenNetwork,
+) -> Result<Bundle> {
+    let made = make(plan, looked_at, cgroup, path, mount_points, network);
+    if made.is_err() {
+        secrets::erase_variables(plan)?;
+    }
+    made
+}
+
+fn make(
     plan: &Plan,
     looked_at: (&Sources, &Path),
     cgroup: &Path,

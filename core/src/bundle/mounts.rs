@@ -239,3 +239,28 @@ fn tmpfs_mount(index: usize, tmpfs: &TmpfsPlan) -> Mount {
     options.extend(tmpfs_numbers(tmpfs).map(|(key, value)| Cow::Owned(format!("{key}={value}"))));
     Mount { options, origin: MountOrigin::Tmpfs(index), ..kernel_named(&tmpfs.target, "tmpfs", "tmpfs") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_before_what_lies_on_them_and_secrets_last_of_the_plans_own() {
+        use MountOrigin::{Context, Kernel, Secret, Tmpfs, Volume};
+        let mount = |(origin, place): (MountOrigin, &str)| Mount {
+            origin,
+            ..kernel_named(Path::new(place), "any", "any")
+        };
+        let given = [
+            (Kernel, "/sys"),
+            (Secret(0), "/key"),
+            (Volume(0), "/srv/data/deep/er"),
+            (Context, "/srv/data"),
+            (Tmpfs(0), "/srv"),
+        ];
+        let mut mounts: Vec<Mount> = given.into_iter().map(mount).collect();
+        sort(&mut mounts);
+        let places: Vec<_> = mounts.iter().map(|mount| mount.destination.to_str().unwrap()).collect();
+        assert_eq!(places, ["/sys", "/srv", "/srv/data", "/srv/data/deep/er", "/key"]);
+    }
+}

@@ -131,7 +131,23 @@ mod tests {
             here = open(here.as_fd(), "d").unwrap();
         }
         drop(here);
-        fs::create_dir_all(base.join("removed-0/of-before")).unwrap();
+        remove_tree(&base).unwrap();
+        assert!(!base.exists());
+    }
+
+    /// A removal that was cut short has left them.
+    #[test]
+    fn a_name_that_is_taken_is_not_moved_to() {
+        let base = std::env::temp_dir().join(format!("nucleus-moved-removal-{}", std::process::id()));
+        for path in ["removed-0/of-before", "removed-1/of-before", "parent/deep/inner"] {
+            fs::create_dir_all(base.join(path)).unwrap();
+        }
+        let (top, parent) = (open(CWD, &base).unwrap(), open(CWD, base.join("parent")).unwrap());
+        let removal = Removal { top: top.as_fd(), moved: Cell::new(0) };
+        removal.move_up(parent.as_fd(), c"deep").unwrap();
+        assert!(base.join("removed-2/inner").exists() && !base.join("parent/deep").exists());
+        assert!(base.join("removed-0/of-before").exists() && base.join("removed-1/of-before").exists());
+        assert_eq!(removal.moved.get(), 3);
         remove_tree(&base).unwrap();
         assert!(!base.exists());
     }

@@ -63,3 +63,41 @@ impl Own {
         self.0.iter().rev().find_map(below).unwrap_or_else(|| Site::new(root, target))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Read;
+
+    use nucleus_sys::OFlags;
+
+    use super::*;
+
+    fn content(site: &Site<'_>) -> String {
+        let mut text = String::new();
+        let file = site.root.open(&site.path, OFlags::RDONLY).unwrap();
+        File::from(file).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// A mask that was looked for by name would cover the image's file, and leave ours as it is.
+    #[test]
+    fn what_lies_below_is_found_whatever_stands_at_the_name_by_then() {
+        let base = std::env::temp_dir().join(format!("nucleus-own-{}", std::process::id()));
+        for (directory, text) in [("mounted", "ours"), ("root/evil", "the image's")] {
+            fs::create_dir_all(base.join(directory)).unwrap();
+            fs::write(base.join(directory).join("file"), text).unwrap();
+        }
+        for name in ["dev", "proc", "sys"] {
+            std::os::unix::fs::symlink("/evil", base.join("root").join(name)).unwrap();
+        }
+        let root = File::open(base.join("root")).unwrap();
+        for name in [c"dev", c"proc", c"sys"] {
+            let target = InRootPath::new(format!("/{}/file", name.to_str().unwrap())).unwrap();
+            let own = Own(vec![(name, File::open(base.join("mounted")).unwrap().into())]);
+            assert_eq!(content(&own.site(Root::new(root.as_fd()), &target)), "ours", "{name:?}");
+            assert_eq!(content(&Own::default().site(Root::new(root.as_fd()), &target)), "the image's");
+        }
+        fs::remove_dir_all(base).unwrap();
+    }
+}

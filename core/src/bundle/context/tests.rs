@@ -312,36 +312,43 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// A file that somebody writes all the time holds `a` or `b` all over, and something between while it is being written.
+/// A file that somebody writes all the time, from its start to its end, each time with a new number all over. So what it holds
+/// at one time is one number up to some byte, and the number before from there on. Numbers do not come again: a content that
+/// was there before the copy, and is what arrived, was there at one time.
 #[test]
 fn a_verified_copy_is_what_was_there_at_one_time() {
-    const SIZE: usize = 200_000;
-    const PIECES: usize = 20;
+    const NUMBERS: usize = 25_000;
+    const PIECE: usize = 10_000;
+    let filled = |number: u64| number.to_be_bytes().repeat(NUMBERS);
+    let was_there = |content: &[u8]| {
+        let word = |at: usize| u64::from_be_bytes(content[at..at + 8].try_into().unwrap());
+        // One of them is whole: there is one byte at which the number changes.
+        let before = [word(content.len() - 8), word(0).saturating_sub(1)];
+        before.into_iter().any(|number| {
+            let (new, old) = (filled(number + 1), filled(number));
+            let from_the_start = content.iter().zip(&new).take_while(|(one, other)| one == other).count();
+            content[from_the_start..] == old[from_the_start..]
+        })
+    };
     let mut rig = Rig::planted();
     rig.plan.verify = true;
     let stop = AtomicBool::new(false);
-    let (mut whole, mut torn, mut refused) = (0, 0, 0);
-    std::thread::scope(|scope| {
+    let refused = std::thread::scope(|scope| {
         let _stop = Stop(&stop);
         let file = fs::File::create(rig.source("file")).unwrap();
-        file.write_all_at(&vec![b'a'; SIZE], 0).unwrap();
+        file.write_all_at(&filled(1), 0).unwrap();
         scope.spawn(|| {
             let file = file;
-            for byte in [b'b', b'a'].into_iter().cycle().take_while(|_| !stop.load(Ordering::Relaxed)) {
-                for piece in 0..PIECES {
-                    let offset = (piece * SIZE / PIECES) as u64;
-                    file.write_all_at(&vec![byte; SIZE / PIECES], offset).unwrap();
+            for number in (2..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                for (place, piece) in filled(number).chunks(PIECE).enumerate() {
+                    file.write_all_at(piece, (place * PIECE) as u64).unwrap();
                 }
             }
         });
+        let mut refused = 0;
         for _ in 0..200 {
             match rig.provide() {
-                Ok(_) => {
-                    let copy = fs::read(rig.copy("file")).unwrap();
-                    assert_eq!(copy.len(), SIZE);
-                    let is_torn = copy.iter().any(|byte| *byte != copy[0]);
-                    *(if is_torn { &mut torn } else { &mut whole }) += 1;
-                }
+                Ok(_) => assert!(was_there(&fs::read(rig.copy("file")).unwrap()), "a content that never was"),
                 Err(error) => {
                     assert!(error.also[0].to_string().contains("file: its content"), "{error}");
                     refused += 1;
@@ -349,10 +356,9 @@ fn a_verified_copy_is_what_was_there_at_one_time() {
             }
             fs::remove_dir_all(&rig.place).unwrap();
         }
+        refused
     });
-    // Only a writer that has to wait in the middle leaves a file that really is half and half for long enough. Without
-    // verification nearly all copies are.
-    assert!(torn < 100, "{torn} copies are torn, {whole} are whole, {refused} were refused");
+    assert!(refused > 0, "nobody wrote meanwhile");
 }
 
 /// Somebody puts a link to a secret in the place of a file, and of a directory, again and again.

@@ -129,8 +129,8 @@ impl Staging<'_> {
     }
 }
 
-/// Nobody who looks at this process later finds the values.
-fn erase_variables(plan: &Plan) -> Result<()> {
+/// Nobody who looks at this process later finds the values. What is erased already is no variable any more.
+pub(super) fn erase_variables(plan: &Plan) -> Result<()> {
     for secret in &plan.secrets.list {
         let SecretSource::Variable(name) = &secret.value.source else { continue };
         let name = source::variable_name(name);

@@ -32,15 +32,8 @@ const LATE_SIZE: Difference = Difference {
     },
 };
 
-const NO_SYSCTL: Difference = Difference {
-    backend: Backend::Runsc,
-    case: "a false file of procfs",
-    reason: "runsc passes over `linux.sysctl`: its kernel has a procfs of its own",
-    instead: super::escapes::false_procfs_without_parameters,
-};
-
 const DIFFERENCES: &[Difference] =
-    &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }, LATE_SIZE, NO_SYSCTL];
+    &[NO_PROGRAM, Difference { backend: Backend::Crun, ..NO_PROGRAM }, LATE_SIZE];
 
 /// A case's name, why it differs, and what is tried in its place.
 type Otherwise = (&'static str, &'static str, fn(&Subject));
@@ -93,6 +86,11 @@ const OF_GVISOR: &[Otherwise] = &[
         gvisor::hooks,
     ),
     ("descriptors beyond the standard three", "runsc passes none on", gvisor::descriptors),
+    (
+        "a false file of procfs",
+        "runsc passes over parameters",
+        super::escapes::false_procfs_without_parameters,
+    ),
 ];
 
 /// What is tried on a backend in place of a case.

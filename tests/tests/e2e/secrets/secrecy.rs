@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
-use nucleus_tests::{Host, Running};
+use nucleus_tests::{Host, Nucleus, Running};
 use rustix::process::Signal;
 
 use super::{from_file, profile, secret_file, with_descriptor};
@@ -20,7 +20,7 @@ impl Canary {
     }
 
     pub(crate) fn sings_in(&self, bytes: &[u8]) -> bool {
-        bytes.windows(self.0.len()).any(|window| window == self.0.as_bytes())
+        contains(bytes, self.0.as_bytes())
     }
 
     /// A file with a secret.
@@ -150,6 +150,58 @@ fn nothing_of_it_is_left_outside_while_the_workload_runs() {
     drop(running.stdin());
     running.wait();
     assert_none(&canary.in_files_below(&host.root()));
+}
+
+/// A call of nucleus that writes down what its memory holds when it ends; with `piped` as descriptor 7.
+fn looked_at_when_it_ends(call: Nucleus, piped: &Path, dump: &Path) -> Nucleus {
+    let shell = ["/bin/sh", "-c", "exec 7<\"$0\" && exec \"$@\""].map(std::ffi::OsStr::new);
+    let looking = [piped.as_os_str(), env!("CARGO_BIN_EXE_at_exit").as_ref(), dump.as_os_str()];
+    call.through(shell.into_iter().chain(looking))
+}
+
+/// However it ends: well, without a program to start, and while it still stages.
+#[test]
+fn the_memory_of_nucleus_holds_nothing_of_it_at_its_end() {
+    let host = Host::enter();
+    let canary = Canary::of(&host);
+    let (mut secrets, piped) = of_each_kind(&host, &canary);
+    secrets.push(format!("{{source: {{file: {}}}, env: TOKEN}}", host.path("file").display()));
+    let whole = profile(&host, &secrets, "");
+    let missing = host.path("missing");
+    secrets.push(from_file(&missing, "name: missing"));
+    let broken = profile(&host, &secrets, "");
+    let command = "[ -n \"$TOKEN\" ] && [ -s /run/secrets/env ] && [ -s /run/secrets/fd ] && exit 42";
+    let ends: [(_, &[&str], _); 3] = [
+        (&whole, &["/bin/sh", "-c", command], 42),
+        (&whole, &["/no/such/program"], 127),
+        (&broken, &["/bin/sh", "-c", command], 125),
+    ];
+    for (profile, words, code) in ends {
+        let dump = host.path(&format!("dump-{code}"));
+        let call = host.nucleus("run").profile(profile).arg("--no-tty").command(words);
+        let call = call.env("NUCLEUS_TEST_TOKEN", format!("{}env", canary.0));
+        let call = call.env("CREDENTIALS_DIRECTORY", host.path("credentials"));
+        looked_at_when_it_ends(call, &piped, &dump).output().assert_code(code);
+        let memory = fs::read(&dump).unwrap();
+        assert!(contains(&memory, b"NUCLEUS_TEST_TOKEN="), "the memory that was written down is nucleus'");
+        let place = memory.windows(canary.0.len()).position(|window| window == canary.0.as_bytes());
+        let around =
+            place.map(|at| String::from_utf8_lossy(&memory[at.saturating_sub(64)..at + 64]).into_owned());
+        assert_eq!(around, None, "an end with {code}");
+    }
+}
+
+#[test]
+fn the_search_at_the_end_finds_a_canary_in_an_ordinary_variable() {
+    let host = Host::enter();
+    let (canary, dump) = (Canary::of(&host), host.path("dump"));
+    let call = host.shell(crate::BASE, "true").env("ORDINARY", &canary.0);
+    looked_at_when_it_ends(call, Path::new("/dev/null"), &dump).output().assert_success();
+    assert!(canary.sings_in(&fs::read(&dump).unwrap()));
+}
+
+fn contains(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|window| window == word)
 }
 
 /// Also what is written and removed again counts.
