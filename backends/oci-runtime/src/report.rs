@@ -35,7 +35,7 @@ pub(crate) fn report(asked: &[Capability], known: &Known) -> CapabilityReport {
 }
 
 /// A network namespace that is made before the container belongs to the host's user namespace. Only who owns it may mount a
-/// sysfs that shows it (user_namespaces(7)): runc 1.1 fails, and crun 1.8 shows the host's.
+/// sysfs that shows it (`user_namespaces(7)`): runc 1.1 fails, and crun 1.8 shows the host's.
 fn refuse_foreign_network(capability: Capability, asked: &[Capability], known: &Known) -> Result<(), String> {
     if capability != Capability::NetworkAttached || !asked.contains(&Capability::NamespaceUser) {
         return Ok(());
