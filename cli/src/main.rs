@@ -15,6 +15,9 @@ mod verbs;
 use nucleus_gvisor_runsc as _;
 use nucleus_native_namespace as _;
 use nucleus_oci_runtime as _;
+// The hooks that come with it.
+use nucleus_audit_log as _;
+use nucleus_sd_notify as _;
 
 use std::ffi::c_int;
 

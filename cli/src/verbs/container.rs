@@ -7,11 +7,11 @@ use clap::ArgMatches;
 use nucleus_abi::Result;
 use nucleus_core::bundle::{Document, read};
 use nucleus_core::lifecycle::notify::VARIABLE;
-use nucleus_core::lifecycle::{Audience, Handed, Handles, Keyring, Terms};
+use nucleus_core::lifecycle::{Audience, Handed, Handles, Keyring, Terms, consult};
 use nucleus_core::plugins::Registry;
 use nucleus_core::profile::{Request, SYSTEM_CONFIG, SystemConfig, load};
 
-use super::search;
+use super::{container_id, search};
 use crate::arguments::Invocation;
 use crate::output::{self, Failure};
 
@@ -21,7 +21,7 @@ pub(super) fn handed(
     matches: &ArgMatches,
     registry: &Registry,
 ) -> std::result::Result<Handed, Failure> {
-    handed_on(invocation, matches, registry, terms(invocation, matches))
+    handed_on(invocation, matches, registry, terms(invocation, matches), Consent::Asked)
 }
 
 /// The same for a container whose processes come out of a checkpoint: nothing is added to what they have.
@@ -30,7 +30,16 @@ pub(super) fn restored(
     matches: &ArgMatches,
     registry: &Registry,
 ) -> std::result::Result<Handed, Failure> {
-    handed_on(invocation, matches, registry, Terms { cgroups: invocation.cgroups, ..Terms::default() })
+    let terms = Terms { cgroups: invocation.cgroups, ..Terms::default() };
+    handed_on(invocation, matches, registry, terms, Consent::Given)
+}
+
+/// Whether hooks have a say in what is planned.
+#[derive(Debug, Clone, Copy)]
+enum Consent {
+    Asked,
+    /// When the processes were made that now come back.
+    Given,
 }
 
 fn handed_on(
@@ -38,6 +47,7 @@ fn handed_on(
     matches: &ArgMatches,
     registry: &Registry,
     terms: Terms,
+    consent: Consent,
 ) -> std::result::Result<Handed, Failure> {
     let document = read(path(matches, "bundle").as_deref().unwrap_or(Path::new("."))).map_err(|error| {
         error.hint(
@@ -48,6 +58,11 @@ fn handed_on(
         return Ok(Handed::new(document, registry, terms)?);
     };
     let loaded = load(&Request { profile: Some(&name), search: search(), ..Request::default() })?;
+    let consulted = match consent {
+        Consent::Asked => consult(&loaded, &container_id(matches)?, &output::warn)?,
+        Consent::Given => None,
+    };
+    let loaded = consulted.map_or(loaded, |consulted| consulted.loaded);
     let handed = Handed::bounded(document, &loaded, registry, terms, &invocation.root)?;
     handed.warnings().iter().for_each(|warning| output::warn(warning));
     Ok(handed)

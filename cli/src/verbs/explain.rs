@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::ArgMatches;
 use nucleus_abi::Error;
-use nucleus_core::lifecycle::{Examined, Reading, examine};
+use nucleus_core::lifecycle::{Examined, Reading, consult, examine};
 use nucleus_core::plan::{CheckedRow, Enforcement};
 use nucleus_core::plugins::Registry;
 use serde_json::json;
@@ -19,6 +19,12 @@ use crate::table::layout;
 pub(super) fn explain(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let registry = Registry::linked()?;
     let mut examined = examined(invocation, matches, &registry)?;
+    if matches.get_flag("hooks") {
+        let loaded = effective_with(invocation, matches, flags::values(matches)?)?;
+        if let Some(consulted) = consult(&loaded, &"explain".parse()?, &output::warn)? {
+            examined = examine(&consulted.loaded, &registry, Reading::Operator, &invocation.root)?;
+        }
+    }
     examined.foresee();
     let own = profiles_own(invocation, matches, &registry)?;
     let swap = own.as_ref().map(|own| own.as_ref().map(|own| compared(own, &examined)));

@@ -3,12 +3,12 @@
 use clap::ArgMatches;
 use nucleus_abi::{ContainerId, Error, ErrorCode, ExitStatus};
 use nucleus_core::bundle::preview;
-use nucleus_core::lifecycle::{self, Afterwards, Deletion, Handles, StateRoot};
+use nucleus_core::lifecycle::{self, Afterwards, Deletion, Handles, Reading, StateRoot, consult, examine};
 use nucleus_core::plugins::Registry;
 use nucleus_sys::program::let_go_of_code;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::{container, container_id, examined};
+use super::{container, container_id, effective};
 use crate::arguments::Invocation;
 use crate::arguments::run::refuse_mixture;
 use crate::output::{self, Failure};
@@ -25,11 +25,14 @@ pub(super) fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, F
 /// The operator's reading: profile and options say what runs.
 fn run_plan(invocation: &Invocation, matches: &ArgMatches) -> Result<u8, Failure> {
     let registry = Registry::linked()?;
-    let mut examined = examined(invocation, matches, &registry)?;
+    let loaded = effective(invocation, matches)?;
+    let mut examined = examine(&loaded, &registry, Reading::Operator, &invocation.root)?;
+    let id = id(matches, &examined.plan.profile.value)?;
     if matches.get_flag("dry-run") {
         examined.foresee();
+    } else if let Some(consulted) = consult(&loaded, &id, &output::warn)? {
+        examined = examine(&consulted.loaded, &registry, Reading::Operator, &invocation.root)?;
     }
-    let id = id(matches, &examined.plan.profile.value)?;
     examined.allow()?;
     examined.warnings().iter().for_each(|warning| output::warn(warning));
     if matches.get_flag("dry-run") {

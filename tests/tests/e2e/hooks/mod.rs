@@ -2,6 +2,8 @@
 
 mod engines;
 mod misbehaviour;
+mod plan;
+mod shipped;
 mod telling;
 mod trust;
 
