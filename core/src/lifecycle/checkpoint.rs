@@ -24,6 +24,7 @@ use crate::plugins::Registry;
 pub(super) use kept::Kept;
 pub(super) use place::Opened;
 pub use place::Place;
+pub(super) use staging::finish;
 
 use place::same;
 use staging::Staging;
@@ -132,6 +133,7 @@ fn refuse_parent(parent: &Path, directories: &Opened, id: &ContainerId) -> Resul
     if same(images.as_fd(), directories.images.as_fd())? {
         return Err(refused("the new images take the place of those".to_owned()));
     }
+    finish(images.as_fd())?;
     let earlier = Kept::read(images.as_fd()).map_err(|error| refused(error.to_string()))?;
     match earlier.id() {
         same if same == id => Ok(()),

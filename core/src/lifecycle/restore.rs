@@ -2,7 +2,7 @@
 
 use nucleus_abi::{Client, ContainerId, ExitStatus, Result};
 
-use super::checkpoint::{Kept, Opened, Place};
+use super::checkpoint::{Kept, Opened, Place, finish};
 use super::create::create_from;
 use super::handles::Handles;
 use super::making::Beginning;
@@ -27,6 +27,7 @@ impl Restoration {
     pub(super) fn open(&self, client: &Client, workload: &Workload) -> Result<Opened> {
         use std::os::fd::AsFd;
         let opened = self.place.open()?;
+        finish(opened.images.as_fd())?;
         let kept = Kept::read(opened.images.as_fd())?;
         let backend = &client.description().id;
         kept.hold(backend, &workload.bundle.config, &workload.beyond, &workload.facts)?;

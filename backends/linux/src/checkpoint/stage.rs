@@ -92,6 +92,7 @@ impl Stage<'_> {
             self.make_places(Root::new(root.as_fd()), &sources)?;
             self.places.iter().try_for_each(|place| refuse_links(&root, place))?;
             if self.configuration.root.as_ref().is_some_and(|root| root.access == Access::ReadOnly) {
+                make_passing(Root::new(root.as_fd()))?;
                 let read_only =
                     mount::Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Default::default() };
                 mount::change(root.as_fd(), read_only, Reach::Mount).or_fail(STEP, "the root file system")?;
@@ -160,6 +161,18 @@ impl Stage<'_> {
                 format!("the checkpoint shows a group at {subject}, and this host has no such hierarchy"),
             )),
         }
+    }
+}
+
+/// Where criu puts the old root while it exchanges them (`cr_pivot_root` in its `mount.c`). In a root that is writable it makes a
+/// directory where there is none.
+fn make_passing(root: Root<'_>) -> Result<()> {
+    let path = InRootPath::new(PASSING).expect("a plain path");
+    match root.open(&path, OFlags::PATH) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            root.mkdir_all(&path, Mode::from(0o755)).map(drop).or_fail(STEP, PASSING)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -18,6 +18,7 @@ use super::files::{Files, files, first_other};
 use crate::plan::Held;
 
 pub(super) const FILE: &str = "nucleus.json";
+const UNFINISHED: &str = "nucleus.json.new";
 const SCHEMA: u32 = 2;
 const STEP: &str = "hold the checkpoint to its configuration";
 
@@ -77,6 +78,11 @@ impl Kept {
         self.files.keys().map(String::as_str)
     }
 
+    /// Whether all is there that belongs to it: before, no file is named.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// Notes down what lies beside it.
     pub(super) fn describe(&mut self, images: BorrowedFd<'_>) -> Result<()> {
         self.files = files(images, FILE).map_err(|error| {
@@ -97,12 +103,13 @@ impl Kept {
         }
     }
 
-    /// Writes it beside the images.
+    /// Writes it beside the images, at once or not at all.
     pub(super) fn write(&self, images: BorrowedFd<'_>) -> Result<()> {
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let write = || {
             let text = serde_json::to_vec(self)?;
-            File::from(rustix::fs::openat(images, FILE, flags, Mode::from(0o600))?).write_all(&text)
+            File::from(rustix::fs::openat(images, UNFINISHED, flags, Mode::from(0o600))?).write_all(&text)?;
+            Ok(rustix::fs::renameat(images, UNFINISHED, images, FILE)?)
         };
         write().map_err(|error: std::io::Error| {
             Error::new(ErrorCode::SystemCall, "write the checkpoint").on(FILE).because(error)
@@ -114,14 +121,19 @@ impl Kept {
     /// # Errors
     /// `record-unreadable`.
     pub(in super::super) fn read(images: BorrowedFd<'_>) -> Result<Self> {
+        Self::read_from(images, FILE)
+    }
+
+    /// The same, from a file of another name.
+    pub(super) fn read_from(images: BorrowedFd<'_>, name: &str) -> Result<Self> {
         let unreadable = |cause: &dyn std::fmt::Display| {
             Error::new(ErrorCode::RecordUnreadable, "read the checkpoint")
-                .on(FILE)
+                .on(name)
                 .because(cause)
                 .hint("a checkpoint is a directory that `nucleus checkpoint` has written")
         };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(images, FILE, flags, Mode::empty());
+        let opened = rustix::fs::openat(images, name, flags, Mode::empty());
         let mut text = Vec::new();
         opened
             .map_err(std::io::Error::from)

@@ -15,6 +15,8 @@ use super::kept::{self, Kept};
 
 const NAME: &str = ".new";
 const PARENT: &str = "parent";
+/// What said of an older checkpoint what it is, while another takes its place.
+const OLDER: &str = "older.json";
 const STEP: &str = "write the checkpoint";
 
 /// The directory, while the images' is locked.
@@ -28,12 +30,11 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// `wrong-state` while another checkpoint is written into the same directory; `system-call`.
     pub(super) fn make(images: BorrowedFd<'a>) -> Result<Self> {
-        // Held until the directory is closed.
-        rustix::fs::flock(images, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
-            Errno::WOULDBLOCK => Error::new(ErrorCode::WrongState, STEP)
-                .because("another checkpoint is being written into the directory"),
-            errno => failed(&errno.into()),
-        })?;
+        if !lock(images).map_err(|error| failed(&error))? {
+            return Err(Error::new(ErrorCode::WrongState, STEP)
+                .because("another checkpoint is being written into the directory"));
+        }
+        finish_locked(images)?;
         let make = || -> io::Result<OwnedFd> {
             // One that was killed has left it.
             clear(images)?;
@@ -67,15 +68,22 @@ impl<'a> Staging<'a> {
         })
     }
 
+    /// Each step can be taken again: who is killed at one is followed by somebody who begins anew ([`finish`]).
     fn replace(&self) -> io::Result<()> {
-        let older = Kept::read(self.images).ok();
-        remove(self.images, kept::FILE)?;
-        for name in older.iter().flat_map(Kept::names).chain([PARENT]) {
+        match rustix::fs::renameat(self.images, kept::FILE, &self.directory, OLDER) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ours = Kept::read(self.directory()).map_err(io::Error::other)?;
+        let older = Kept::read_from(self.directory(), OLDER).ok();
+        let others =
+            older.iter().flat_map(Kept::names).filter(|name| !ours.names().any(|ours| ours == *name));
+        for name in others.chain([PARENT]) {
             remove(self.images, name)?;
         }
         for name in names(self.directory())? {
             match name.to_bytes() {
-                name if name == kept::FILE.as_bytes() => {}
+                name if name == kept::FILE.as_bytes() || name == OLDER.as_bytes() => {}
                 name if name == PARENT.as_bytes() => self.link_anew()?,
                 _ => rustix::fs::renameat(&self.directory, &name, self.images, &name)?,
             }
@@ -90,6 +98,40 @@ impl<'a> Staging<'a> {
         let target = Path::new(std::ffi::OsStr::from_bytes(target.to_bytes()));
         let above = target.strip_prefix("..").unwrap_or(target);
         Ok(rustix::fs::symlinkat(above, self.images, PARENT)?)
+    }
+}
+
+/// Moves up what somebody was killed over moving up: the processes may have ended, and these are all there is of them. While
+/// another checkpoint is being made nothing is done.
+///
+/// # Errors
+/// `system-call`.
+pub(in super::super) fn finish(images: BorrowedFd<'_>) -> Result<()> {
+    if open(images).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
+    if !lock(images).map_err(|error| failed(&error))? {
+        return Ok(());
+    }
+    let finished = finish_locked(images);
+    let _ = rustix::fs::flock(images, FlockOperation::Unlock);
+    finished
+}
+
+fn finish_locked(images: BorrowedFd<'_>) -> Result<()> {
+    let Ok(directory) = open(images) else { return Ok(()) };
+    if Kept::read(directory.as_fd()).is_ok_and(|kept| kept.is_whole()) {
+        return Staging { images, directory }.settle();
+    }
+    Ok(())
+}
+
+/// Held until the directory is closed. Whether it was free.
+fn lock(images: BorrowedFd<'_>) -> io::Result<bool> {
+    match rustix::fs::flock(images, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 

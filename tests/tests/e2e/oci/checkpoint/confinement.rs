@@ -63,6 +63,19 @@ fn confined(here: &Checkpoints) -> Bundle {
 }
 
 #[test]
+fn a_read_only_root_need_not_have_what_criu_puts_the_old_one_on() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = here.counter().set("/root/readonly", true).write();
+    let _ = std::fs::remove_dir(bundle.rootfs().join("tmp"));
+    let first = here.counting(&bundle);
+    here.checkpoint(&first).output().assert_success();
+    assert!(!bundle.rootfs().join("tmp").exists());
+    let container = here.restored(&bundle);
+    here.goes_on();
+    container.delete_by_force();
+}
+
+#[test]
 fn rights_mounts_and_limits_are_those_it_had() {
     let Some(here) = Checkpoints::enter() else { return };
     let bundle = confined(&here).write();

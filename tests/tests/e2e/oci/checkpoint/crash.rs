@@ -43,6 +43,32 @@ fn a_container_goes_on_when_its_checkpoint_is_killed() {
 }
 
 #[test]
+fn a_checkpoint_that_was_killed_over_its_move_is_moved_by_the_restore() {
+    let Some(here) = Checkpoints::enter() else { return };
+    let bundle = Bundle::shell(&here.host, "idle", "while :; do sleep 0.02; done").write();
+    let first = Container::create(&here.host, &bundle);
+    first.start();
+    first.wait_for("running");
+    // An older one lies in the way. Its processes go on, so that the next is made of them too.
+    here.checkpoint(&first).arg("--leave-running").output().assert_success();
+    let staged = std::path::Path::new(&here.images()).join(".new");
+    // The first two make `nucleus.json`, before criu and after it.
+    for (number, already) in [(3, "nothing"), (4, "what says what the older one is"), (9, "some images")] {
+        let filter = format!("inject=renameat,renameat2:signal=KILL:when={number}");
+        let words = ["strace", "-o", "/dev/null", "-e", &filter];
+        let killed = here.checkpoint(&first).arg("--leave-running").through(words).output();
+        assert_eq!(killed.signal(), Some(9), "{killed}");
+        assert!(staged.exists(), "{already} had moved");
+        let restored = Container::fresh(&here.host);
+        here.restore(&bundle, &restored.id).output().assert_success();
+        assert!(!staged.exists(), "{already} had moved");
+        assert_eq!(restored.status(), "running");
+        restored.delete_by_force();
+    }
+    first.delete_by_force();
+}
+
+#[test]
 fn nothing_is_left_when_a_restore_is_killed() {
     let Some(here) = Checkpoints::enter() else { return };
     // It holds no file: what one restore changes, the next would miss.
