@@ -138,23 +138,28 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
     let alone = |words: &[OsString]| {
         verb_of(words).and_then(|verb| command(slice::from_ref(verb)).try_get_matches_from(words).ok())
     };
-    let typed = alone(arguments).or_else(|| alone(&with_two_dashes(arguments)?));
+    let typed = alone(arguments).or_else(|| alone(&as_runc_says(arguments)?));
     typed.map_or_else(|| command(VERBS).try_get_matches_from(arguments), Ok)
 }
 
-/// runc takes its long options with one dash too, and containerd's shim says `-no-subreaper`. `None` where words of a workload
-/// may be among them.
-fn with_two_dashes(arguments: &[OsString]) -> Option<Vec<OsString>> {
+/// runc takes its long options with one dash too (containerd's shim says `-no-subreaper`), and its switches with a value
+/// (`--force=true`). `None` where words of a workload may be among them.
+fn as_runc_says(arguments: &[OsString]) -> Option<Vec<OsString>> {
     let verb = verb_of(arguments).filter(|verb| !["run", "exec", "ps"].contains(&verb.name))?;
-    let options = (verb.arguments)(Command::new(verb.name));
-    let is_long = |name: &str| options.get_arguments().any(|option| option.get_long() == Some(name));
-    let word = |word: &OsString| match word.to_str().and_then(|text| text.strip_prefix('-')) {
-        Some(text) if text.len() > 1 && is_long(text.split('=').next().unwrap_or(text)) => {
-            OsString::from(format!("--{text}"))
+    let options = (verb.arguments)(Command::new(verb.name).args(global()));
+    let option = |name: &str| options.get_arguments().find(|option| option.get_long() == Some(name));
+    let word = |word: &OsString| {
+        let typed = word.to_str().and_then(|text| text.strip_prefix('-'));
+        let text = typed.map(|text| text.strip_prefix('-').unwrap_or(text)).unwrap_or_default();
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let Some(known) = option(name).filter(|_| name.len() > 1) else { return Some(word.clone()) };
+        match (known.get_action(), value) {
+            (ArgAction::SetTrue, Some("false")) => None,
+            (ArgAction::SetTrue, Some("true")) => Some(format!("--{name}").into()),
+            _ => Some(format!("--{text}").into()),
         }
-        _ => word.clone(),
     };
-    Some(arguments.iter().map(word).collect())
+    Some(arguments.iter().filter_map(word).collect())
 }
 
 /// The first word that is a verb.
@@ -314,6 +319,10 @@ mod tests {
         let restored = restored.subcommand().unwrap().1;
         assert!(restored.get_flag("no-subreaper") && restored.get_flag("detach"));
         assert_eq!(restored.get_one::<PathBuf>("bundle"), Some(&PathBuf::from("b")));
+        let deleted = parse(&words("nucleus -root /r --debug=false delete --force=true x")).unwrap();
+        assert!(deleted.subcommand().unwrap().1.get_flag("force") && !deleted.get_flag("debug"));
+        assert_eq!(deleted.get_one::<PathBuf>("root"), Some(&PathBuf::from("/r")));
+        assert!(parse(&words("nucleus delete --force=maybe x")).is_err());
         assert!(parse(&words("nucleus restore -nonsense x")).is_err());
         assert!(parse(&words("nucleus run -no-subreaper x")).is_err());
     }
