@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nucleus_abi::{Capability, Error, ErrorCode};
-use nucleus_core::plan::{HostFacts, Plan, needs, resolve, rows};
+use nucleus_core::plan::{HostFacts, Plan, look_at_namespaces, needs, resolve, rows};
 use nucleus_core::profile::{FlagValue, Loaded, Request, SearchPath, load};
 
 struct Scratch(PathBuf);
@@ -231,7 +231,7 @@ fn facts_tell_our_own_namespaces_from_others() {
         "{COMMAND}namespaces: {{ipc: {{path: /proc/self/ns/ipc}}, uts: {{path: /proc/self/ns/net}}}}\n"
     );
     let loaded = Scratch::new(&text).load(vec![]);
-    let facts = nucleus_core::plan::facts_for(&loaded.profile);
+    let facts = nucleus_core::plan::facts_for(&loaded.profile, &look_at_namespaces(&loaded.profile));
     assert_eq!(facts.own_namespaces.into_iter().collect::<Vec<_>>(), ["ipc"]);
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn sandbox(request: &SandboxRequest, descriptors: Descriptors<'_>) ->
     }
     let callbacks = callbacks(&configuration, request);
     let class = class_of_service(&configuration, request, &mut ledger)?;
-    let joins = targets::open(&configuration)?;
+    let joins = targets::open(&configuration, request, descriptors)?;
     let network = net_devices::joined(&configuration.net_devices, &joins)?;
     let inside = Inside {
         configuration: &configuration,

@@ -2,9 +2,9 @@
 //! is the host's.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nucleus_abi::{Error, ErrorCode, Result};
+use nucleus_abi::{Descriptors, Error, ErrorCode, Result, SandboxRequest};
 use nucleus_sys::namespace::{self, Namespace};
 use nucleus_sys::procfs::{ProcBase, ProcFs};
 use nucleus_sys::{Mode, OFlags};
@@ -19,13 +19,22 @@ const STEP: &str = "open a namespace to join";
 ///
 /// # Errors
 /// `config-invalid` if one is of another kind, or nucleus' own where the configuration would change it; `system-call`.
-pub(crate) fn open(configuration: &Configuration) -> Result<Vec<Target>> {
+pub(crate) fn open(
+    configuration: &Configuration,
+    request: &SandboxRequest,
+    descriptors: Descriptors<'_>,
+) -> Result<Vec<Target>> {
     let joined = &configuration.namespaces.joined;
     if joined.is_empty() {
         return Ok(Vec::new());
     }
     let proc = ProcFs::open().or_fail("open the host's procfs", "/proc")?;
-    let targets = joined.iter().map(target).collect::<Result<Vec<_>>>()?;
+    let given = |joined: &Joined| request.namespaces.get(joined.kind.oci_name());
+    let open = |joined| match given(joined) {
+        Some(index) => reopen(&proc, descriptors.get(*index)?).map_err(|error| cannot_open(joined, &error)),
+        None => open_file(joined),
+    };
+    let targets = joined.iter().map(|joined| target(joined, open(joined)?)).collect::<Result<Vec<_>>>()?;
     for target in &targets {
         if is_own(&proc, target)? {
             refuse_changes(target, configuration)?;
@@ -34,10 +43,9 @@ pub(crate) fn open(configuration: &Configuration) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-fn target(joined: &Joined) -> Result<Target> {
+fn target(joined: &Joined, file: OwnedFd) -> Result<Target> {
     let wrong =
         |cause: String| Error::new(ErrorCode::ConfigInvalid, STEP).on(joined.path.display()).because(cause);
-    let file = open_file(joined)?;
     match namespace::kind_of(file.as_fd()) {
         Ok(kind) if kind == joined.kind => Ok(Target { kind, file, path: joined.path.clone() }),
         Ok(other) => {
@@ -48,6 +56,12 @@ fn target(joined: &Joined) -> Result<Target> {
         }
         Err(error) => Err(system(STEP, &error).on(joined.path.display())),
     }
+}
+
+/// What was checked as an `O_PATH` descriptor: setns(2) wants an open file, and the path may lead elsewhere by now.
+fn reopen(proc: &ProcFs, checked: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let number = checked.as_raw_fd().to_string();
+    proc.open_magic_link(ProcBase::Thread, "fd", &number, OFlags::RDONLY)
 }
 
 fn open_file(joined: &Joined) -> Result<OwnedFd> {

@@ -57,6 +57,7 @@ fn once(client: &Client, bundle: &Path, config: &str, run: usize) -> Result<[u12
         ledger: 0,
         rootfs: None,
         mount_sources: std::collections::BTreeMap::default(),
+        namespaces: std::collections::BTreeMap::default(),
         secret_environment: None,
         stdio: [1, 1, 1],
         extra: Vec::new(),

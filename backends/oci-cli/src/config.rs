@@ -85,6 +85,23 @@ pub(crate) struct Places<'a> {
     pub(crate) tmpfs: TmpfsMode,
 }
 
+impl Rewritten {
+    /// Joins namespaces that were opened by their places on the stage, and not by paths that may lead elsewhere by now.
+    pub(crate) fn join_on_stage<'a>(&mut self, kinds: impl Iterator<Item = &'a str>) {
+        for kind in kinds {
+            let list = self.config.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut);
+            for entry in list.into_iter().flatten().filter(|entry| entry["type"] == kind) {
+                entry["path"] = json!(namespace_on(&self.stage, kind));
+            }
+        }
+    }
+}
+
+/// A namespace's place on the stage.
+pub(crate) fn namespace_on(stage: &Path, kind: &str) -> PathBuf {
+    stage.join(format!("namespace-{kind}"))
+}
+
 /// The root's place on the stage.
 pub(crate) fn root_on(stage: &Path) -> PathBuf {
     stage.join("root")

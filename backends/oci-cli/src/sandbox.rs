@@ -43,10 +43,11 @@ pub fn sandbox(
     refuse_what_it_lacks(runtime, request)?;
     let place = Place::of(&request.directory);
     let stage = place.stage();
-    let rewritten = rewrite(
+    let mut rewritten = rewrite(
         request.config.get(),
         Places { stage: &stage, cgroup: cgroupfs_path(request), root: runtime.root, tmpfs: runtime.tmpfs },
     )?;
+    rewritten.join_on_stage(staging::namespaces(request).map(|(kind, _)| kind));
     let cgroups = cgroups(request)?;
     make(&place)?;
     let bundle = Bundle::of(runtime, &place, &request.id, &rewritten.config)?;

@@ -5,14 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nucleus_abi::{Descriptors, Result, SandboxRequest};
+use nucleus_abi::{DescriptorIndex, Descriptors, Result, SandboxRequest};
 use nucleus_linux::fault::{OrFail, invalid, unsupported};
 use nucleus_sys::id_map::user_namespace;
 use nucleus_sys::mount::{Change, DetachedMount, FsContext, MountAttrFlags, Propagation, Reach};
 use nucleus_sys::{Mode, OFlags};
 use rustix::fs::FileType;
 
-use crate::config::{Bind, Rewritten, Root, bind_on, root_on};
+use crate::config::{Bind, Rewritten, Root, bind_on, namespace_on, root_on};
 use crate::monitor;
 
 /// A mount, and its place on the stage.
@@ -39,8 +39,19 @@ pub(crate) fn prepare(
         staged(mount, bind_on(stage, bind.index))
     });
     let tmpfs = rewritten.tmpfs.iter().map(|one| staged(one.make()?, bind_on(stage, one.index)));
+    let namespaces = namespaces(request).map(|(kind, index)| {
+        let mount = DetachedMount::clone_or_take(descriptors.get(index)?, Reach::Mount);
+        staged(mount.or_fail("clone a namespace to join", kind)?, namespace_on(stage, kind))
+    });
     let log = log.map(|log| staged(log, monitor::on(stage)));
-    std::iter::once(Ok(root)).chain(binds).chain(tmpfs).chain(log).collect()
+    std::iter::once(Ok(root)).chain(binds).chain(tmpfs).chain(namespaces).chain(log).collect()
+}
+
+/// The namespaces to join that can have a place on the stage: a mount namespace cannot be mounted in one that is younger
+/// (`mnt_ns_loop` in the kernel's `fs/namespace.c`), and is joined by its path.
+pub(crate) fn namespaces(request: &SandboxRequest) -> impl Iterator<Item = (&str, DescriptorIndex)> {
+    let all = request.namespaces.iter().map(|(kind, index)| (kind.as_str(), *index));
+    all.filter(|(kind, _)| *kind != "mount")
 }
 
 fn staged(mount: DetachedMount, place: PathBuf) -> Result<Staged> {

@@ -1,5 +1,6 @@
 //! Sources of the host, as they were opened when the plan was made: what the mount policy saw is what is mounted.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -24,6 +25,15 @@ pub(super) struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
+    /// The namespaces to join.
+    pub(super) fn namespaces(&self) -> Result<BTreeMap<String, OwnedFd>> {
+        let opened = self.sources.namespaces.iter();
+        let copies = opened.map(|(kind, namespace)| Ok((kind.clone(), namespace.try_clone()?)));
+        copies.collect::<io::Result<_>>().map_err(|error| {
+            Error::new(ErrorCode::SystemCall, "hold the namespaces to join").on("namespaces").because(error)
+        })
+    }
+
     /// The source of a volume.
     ///
     /// # Errors

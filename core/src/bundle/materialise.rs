@@ -42,6 +42,8 @@ pub struct Bundle {
     pub rootfs: Option<OwnedFd>,
     /// Sources of bind mounts, opened once, by their index among the mounts.
     pub sources: BTreeMap<usize, OwnedFd>,
+    /// Namespaces to join, opened once, by their kinds.
+    pub namespaces: BTreeMap<String, OwnedFd>,
     /// Secret variables of the workload, as `NAME=value` with a NUL behind each.
     pub secret_environment: Option<OwnedFd>,
     /// What was let pass.
@@ -128,7 +130,8 @@ fn make(
     }
     let rootfs = finish(plan, root, places, &path, mount_points)?;
     let (secret_environment, warnings) = (secrets.environment, secrets.warnings);
-    Ok(Bundle { path, config, rootfs, sources, secret_environment, warnings })
+    let namespaces = chosen.namespaces()?;
+    Ok(Bundle { path, config, rootfs, sources, namespaces, secret_environment, warnings })
 }
 
 fn write(path: &Path, config: &RawValue) -> io::Result<()> {

@@ -11,8 +11,8 @@ use super::hooks::Hooks;
 use super::state_root::StateRoot;
 use crate::bundle::survey;
 use crate::plan::{
-    CheckedRow, Decided, Enforcement, HostFacts, Plan, Row, Side, Sources, can_enforce, check, facts_for,
-    look_at_profile, needs, refusals, resolve, rows, without_what_is_undermined,
+    CheckedRow, Decided, Enforcement, Plan, Row, Side, Sources, can_enforce, check, facts_for,
+    look_at_namespaces, look_at_profile, needs, refusals, resolve, rows, without_what_is_undermined,
 };
 use crate::plugins::Registry;
 use crate::profile::{Loaded, Origin, Plugins};
@@ -97,11 +97,9 @@ pub fn examine(loaded: &Loaded, registry: &Registry, reading: Reading, root: &St
     // An engine's container gets none of the profile's own mounts.
     let sources = match reading {
         Reading::Operator => look_at_profile(&loaded.profile, root.path()),
-        Reading::Engine => Sources::default(),
+        Reading::Engine => look_at_namespaces(&loaded.profile),
     };
-    let (found, roots) = (sources.found.clone(), sources.roots.clone());
-    let facts = HostFacts { sources: found, roots, ..facts_for(&loaded.profile) };
-    let mut plan = resolve(loaded, &facts)?;
+    let mut plan = resolve(loaded, &facts_for(&loaded.profile, &sources))?;
     let mut promised = lines(&plan, reading);
     let asked = needs(&promised);
     let memory = Some(root.memory());

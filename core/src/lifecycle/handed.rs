@@ -42,7 +42,7 @@ struct UnderProfile {
     beyond: Beyond,
     warnings: Vec<String>,
     plan: serde_json::Value,
-    /// The root and the sources of bind mounts that were looked at: no other may be mounted.
+    /// The root, the sources of bind mounts and the namespaces that were looked at: no other may be mounted or joined.
     sources: Sources,
     hooks: Option<Hooks>,
 }
@@ -165,6 +165,7 @@ impl Source for Handed {
                 config,
                 rootfs: self.root()?,
                 sources: self.sources()?,
+                namespaces: self.namespaces()?,
                 secret_environment: None,
                 warnings: Vec::new(),
             },
@@ -192,6 +193,12 @@ impl Handed {
         copies.collect::<io::Result<_>>().map_err(|error| cannot_hold(&error))
     }
 
+    fn namespaces(&self) -> Result<BTreeMap<String, OwnedFd>> {
+        let looked_at = self.profile.iter().flat_map(|profile| &profile.sources.namespaces);
+        let copies = looked_at.map(|(kind, namespace)| Ok((kind.clone(), namespace.try_clone()?)));
+        copies.collect::<io::Result<_>>().map_err(|error| cannot_hold(&error))
+    }
+
     fn root(&self) -> Result<Option<OwnedFd>> {
         let looked_at =
             self.profile.as_ref().and_then(|profile| profile.sources.opened_roots.values().next());
@@ -200,7 +207,7 @@ impl Handed {
 }
 
 fn cannot_hold(error: &io::Error) -> Error {
-    Error::new(ErrorCode::SystemCall, "hold the sources of the bundle's mounts").because(error)
+    Error::new(ErrorCode::SystemCall, "hold what was opened for the bundle").because(error)
 }
 
 /// Patches the document; whatever no rule speaks of stays as the engine wrote it.

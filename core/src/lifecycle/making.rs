@@ -183,6 +183,8 @@ impl Making<'_> {
         let rootfs = bundle.rootfs.as_ref().map(|rootfs| add(rootfs.as_fd()));
         let mount_sources: BTreeMap<_, _> =
             bundle.sources.iter().map(|(mount, source)| (*mount, add(source.as_fd()))).collect();
+        let namespaces = bundle.namespaces.iter();
+        let namespaces = namespaces.map(|(kind, namespace)| (kind.clone(), add(namespace.as_fd()))).collect();
         let secret_environment = bundle.secret_environment.as_ref().map(|file| add(file.as_fd()));
         let extra = self.extra.iter().map(|descriptor| add(descriptor.as_fd())).collect();
         let directory = &self.taken.directory;
@@ -199,6 +201,7 @@ impl Making<'_> {
             ledger: 3,
             rootfs,
             mount_sources,
+            namespaces,
             secret_environment,
             stdio: [0, 1, 2],
             extra,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::joined::{Owner, owner};
 use super::network::{UserspaceKind, UserspacePlan};
 use super::places::Tree;
 use super::policy::{Policy, Source};
@@ -147,8 +148,8 @@ fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// Asks the host what this profile depends on, and nothing else.
-pub fn facts_for(profile: &Profile) -> HostFacts {
+/// Asks the host what this profile depends on, and nothing else. `sources` are what was opened for it.
+pub fn facts_for(profile: &Profile, sources: &Sources) -> HostFacts {
     let host_runtime = profile.rootfs.source() == RootfsSource::HostRuntime;
     HostFacts {
         env: env_of(profile.workload.env_from.iter().map(crate::profile::values::EnvName::as_str)),
@@ -158,7 +159,9 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
             Seccomp::File(file) => std::fs::read_to_string(file.file.as_path()).ok(),
             Seccomp::Named(_) => None,
         },
-        own_namespaces: own_namespaces(&profile.namespaces),
+        own_namespaces: own_namespaces(&profile.namespaces, sources),
+        sources: sources.found.clone(),
+        roots: sources.roots.clone(),
         devices: profile.devices.iter().flatten().map(device).collect(),
         block_devices: block_devices(&profile.resources.io),
         denied: denied_places(&profile.mounts.policy.deny),
@@ -166,7 +169,6 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
             .then(|| userspace(profile.network.program))
             .flatten(),
         swap: if profile.secrets.is_empty() { Swap::Never } else { swap() },
-        ..HostFacts::default()
     }
 }
 
@@ -174,8 +176,8 @@ pub fn facts_for(profile: &Profile) -> HostFacts {
 pub fn engine_facts(config: &serde_json::Value, sources: &Sources, policy: &Policy) -> EngineFacts {
     let namespaces = config.pointer("/linux/namespaces").and_then(serde_json::Value::as_array);
     let own = |entry: &serde_json::Value| {
-        let (kind, path) = (entry.get("type")?.as_str()?, entry.get("path")?.as_str()?);
-        (leads_to(kind, Path::new(path)) != Owner::Other).then(|| path.to_owned())
+        let (kind, _) = (entry.get("type")?.as_str()?, entry.get("path")?.as_str()?);
+        (owner(kind, &sources.namespaces) != Owner::Other).then(|| kind.to_owned())
     };
     EngineFacts {
         own_namespaces: namespaces.into_iter().flatten().filter_map(own).collect(),
@@ -209,45 +211,9 @@ fn places(
     targets.enumerate().map(place).collect()
 }
 
-fn own_namespaces(namespaces: &Namespaces) -> BTreeSet<&'static str> {
-    let joined = namespaces.joined().into_iter();
-    joined.filter(|(kind, path)| leads_to(kind, path) == Owner::Host).map(|(kind, _)| kind).collect()
-}
-
-/// Whose namespace a path leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    /// Nucleus' own, or that of the host's first process.
-    Host,
-    /// Somebody else's, or no namespace at all, as the backend will say.
-    Other,
-    /// It cannot be examined. What an operator names the backend will refuse by its path; an engine's may be the host's.
-    Unknown,
-}
-
-fn leads_to(kind: &str, path: &Path) -> Owner {
-    let file = match kind {
-        "mount" => "mnt",
-        "network" => "net",
-        other => other,
-    };
-    let of = |process: &str| identity(&Path::new("/proc").join(process).join("ns").join(file));
-    owner(identity(path), [of("self"), of("1")])
-}
-
-/// `hosts` are nucleus' own and that of process 1, at which only who has `CAP_SYS_PTRACE` may look (`proc_pid_ns(5)`).
-fn owner(found: Option<(u64, u64)>, hosts: [Option<(u64, u64)>; 2]) -> Owner {
-    match found {
-        None => Owner::Unknown,
-        found if hosts.contains(&found) => Owner::Host,
-        Some(_) => Owner::Other,
-    }
-}
-
-/// Device and inode: two names of one namespace have the same, namespaces(7).
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+fn own_namespaces(namespaces: &Namespaces, sources: &Sources) -> BTreeSet<&'static str> {
+    let kinds = namespaces.joined().into_iter().map(|(kind, _)| kind);
+    kinds.filter(|kind| owner(kind, &sources.namespaces) == Owner::Host).collect()
 }
 
 /// A link is not followed: a device of the host is what stands at its path, not where somebody points.
@@ -315,24 +281,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_namespaces_are_our_own_and_its_first_process_s() {
-        let [own, first, other] = [Some((4, 1)), Some((4, 2)), Some((4, 3))];
-        assert_eq!([owner(own, [own, first]), owner(first, [own, first])], [Owner::Host; 2]);
-        assert_eq!(owner(None, [own, None]), Owner::Unknown);
-        assert_eq!([owner(other, [own, first]), owner(other, [own, None])], [Owner::Other; 2]);
-    }
-
-    #[test]
     fn a_release_is_a_version_and_more() {
         assert_eq!([release("6.18.1"), release("6.1.0-38-amd64")], [Some((6, 18)), Some((6, 1))]);
         assert_eq!([release("6"), release("")], [None, None]);
-    }
-
-    #[test]
-    fn a_path_is_followed_to_its_namespace() {
-        assert_eq!(leads_to("network", Path::new("/proc/self/ns/net")), Owner::Host);
-        assert_eq!(leads_to("mount", Path::new("/proc/thread-self/ns/mnt")), Owner::Host);
-        assert_eq!(leads_to("pid", Path::new("/proc/self/ns/no-such-namespace")), Owner::Unknown);
-        assert_eq!(leads_to("network", Path::new("/proc/self/ns/uts")), Owner::Other);
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, fstatfs, major, minor};
 use serde_json::Value;
 
+use super::joined;
 use super::policy::{Found, Reach, Shape, Source};
 use super::tighten::is_dangerous;
 use super::types::Submounts;
@@ -111,6 +112,8 @@ pub struct Sources {
     pub roots: Vec<(String, Source)>,
     /// The same as `O_PATH` descriptors, by their paths as they are named, where they could be opened.
     pub opened_roots: BTreeMap<PathBuf, OwnedFd>,
+    /// Namespaces to join as `O_PATH` descriptors, by the specification's names of their kinds, where they could be opened.
+    pub namespaces: BTreeMap<String, OwnedFd>,
 }
 
 /// What sources are compared with: found out at the first question and once, however many sources there are.
@@ -175,7 +178,7 @@ impl Sources {
     }
 }
 
-/// Opens and looks at the sources of an engine's bind mounts, and at its root. A relative one counts from the bundle, as
+/// Opens and looks at the sources of an engine's bind mounts, at its root, and at the namespaces that it joins. A relative one counts from the bundle, as
 /// the specification says. `state` is where nucleus keeps its containers.
 pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources {
     let (mut sources, host) = (Sources::default(), Surroundings::new(state));
@@ -188,13 +191,26 @@ pub fn look_at_document(config: &Value, bundle: &Path, state: &Path) -> Sources 
     if let Some(root) = config.pointer("/root/path").and_then(Value::as_str) {
         sources.add_root("/root/path".to_owned(), bundle.join(root), &host);
     }
+    let namespaces = config.pointer("/linux/namespaces").and_then(Value::as_array);
+    let by_path = |entry: &'_ Value| {
+        let text = |key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some((text("type")?, PathBuf::from(text("path")?)))
+    };
+    let by_path: Vec<_> = namespaces.into_iter().flatten().filter_map(by_path).collect();
+    sources.namespaces = joined::open(by_path.iter().map(|(kind, path)| (kind.as_str(), path.as_path())));
     sources
 }
 
-/// Opens and looks at the sources of a profile's volumes and, behind them, of its context, and at what its root is made of.
+/// Opens the namespaces that a profile joins, and nothing else.
+pub fn look_at_namespaces(profile: &Profile) -> Sources {
+    Sources { namespaces: joined::open(profile.namespaces.joined().into_iter()), ..Sources::default() }
+}
+
+/// Opens and looks at the sources of a profile's volumes and, behind them, of its context, at what its root is made of, and at
+/// the namespaces that it joins.
 /// `state` is where nucleus keeps its containers.
 pub fn look_at_profile(profile: &Profile, state: &Path) -> Sources {
-    let (mut sources, host) = (Sources::default(), Surroundings::new(state));
+    let (mut sources, host) = (look_at_namespaces(profile), Surroundings::new(state));
     for (index, volume) in profile.mounts.volumes.iter().enumerate() {
         let submounts = if volume.recursive { Submounts::Included } else { Submounts::LeftOut };
         sources.add(index, volume.source.as_path(), submounts, &host);

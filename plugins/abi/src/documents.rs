@@ -214,6 +214,10 @@ pub struct SandboxRequest {
     /// Sources of `mounts` that were opened and checked, by their index in the configuration: `O_PATH` descriptors.
     #[serde(default)]
     pub mount_sources: BTreeMap<usize, DescriptorIndex>,
+    /// Namespaces to join that were opened and checked, by their `type` in the configuration: `O_PATH` descriptors. They
+    /// count in place of the paths that stand there.
+    #[serde(default)]
+    pub namespaces: BTreeMap<String, DescriptorIndex>,
     /// Variables of the workload beside those of the configuration: a file to be read from its beginning, in which each stands
     /// as `NAME=value` with a NUL behind it. They are secrets: only the workload's own process may read them, right before its
     /// exec, and nobody may write them anywhere. Processes that `exec` runs later do not get them.

@@ -155,6 +155,7 @@ fn a_panic_becomes_an_error_that_names_the_plugin() {
         ledger: 0,
         rootfs: None,
         mount_sources: std::collections::BTreeMap::new(),
+        namespaces: std::collections::BTreeMap::new(),
         secret_environment: None,
         stdio: [0, 1, 2],
         extra: Vec::new(),

@@ -97,6 +97,7 @@ impl<'s> Sandbox<'s> {
             ledger: 3,
             rootfs: Some(4),
             mount_sources: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
             secret_environment: None,
             stdio: [0, 1, 2],
             extra: Vec::new(),

@@ -46,7 +46,7 @@ pub(crate) fn restore(request: &RestoreRequest, descriptors: Descriptors<'_>) ->
     let mut ledger = sandbox::ledger(wanted, descriptors)?;
     sandbox::record_groups(&mut ledger, &groups)?;
     let callbacks = sandbox::callbacks(&configuration, wanted);
-    let joins = targets::open(&configuration)?;
+    let joins = targets::open(&configuration, wanted, descriptors)?;
     let given = Inherited::find(&manifest, &joins, wanted, descriptors)?;
     let directory = wanted.directory.join("restore");
     rustix::fs::mkdir(&directory, Mode::from(0o700)).or_fail(STEP, directory.display())?;

@@ -83,8 +83,7 @@ pub(super) fn read(linux: &Linux<'_>) -> Result<Namespaces> {
         if namespaces.owns(kind) {
             return Err(invalid(field, format!("`{}` is there twice", kind.oci_name())));
         }
-        // runc and crun take the empty path for none.
-        match entry.path.as_deref().filter(|path| !path.is_empty()) {
+        match &entry.path {
             None => namespaces.new |= kind.flag(),
             Some(path) if path.starts_with('/') => {
                 let path = host_path(&format!("{field}.path"), path)?;

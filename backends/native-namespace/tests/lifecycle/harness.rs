@@ -59,6 +59,8 @@ pub(crate) struct Bundle {
     /// Where the groups are to be, instead of at a place of this bundle's own.
     pub(crate) place: Option<PathBuf>,
     pub(crate) rootfs: Option<OwnedFd>,
+    /// Namespaces that were opened, by their kinds.
+    pub(crate) namespaces: Vec<(&'static str, OwnedFd)>,
     /// Its descriptors from 3 on.
     pub(crate) extra: Vec<OwnedFd>,
 }
@@ -105,6 +107,7 @@ impl Bundle {
             hierarchies: Hierarchies::Needed,
             place: None,
             rootfs: None,
+            namespaces: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -148,6 +151,8 @@ impl Bundle {
         let ledger = File::options().create(true).append(true).open(self.directory.join("ledger")).unwrap();
         let mut fds = vec![ledger.as_fd(), stdio[0], stdio[1], stdio[2]];
         fds.extend(self.rootfs.as_ref().map(AsFd::as_fd));
+        let first_namespace = fds.len();
+        fds.extend(self.namespaces.iter().map(|(_, opened)| opened.as_fd()));
         let first_extra = fds.len();
         fds.extend(self.extra.iter().map(AsFd::as_fd));
         let id = self.id();
@@ -168,6 +173,12 @@ impl Bundle {
             ledger: 0,
             rootfs: self.rootfs.as_ref().map(|_| 4),
             mount_sources: std::collections::BTreeMap::default(),
+            namespaces: self
+                .namespaces
+                .iter()
+                .zip(first_namespace..)
+                .map(|((kind, _), index)| ((*kind).to_owned(), index))
+                .collect(),
             secret_environment: None,
             stdio: [1, 2, 3],
             extra: (first_extra..fds.len()).collect(),

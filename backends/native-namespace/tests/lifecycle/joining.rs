@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
 use nucleus_abi::{Error, ErrorCode};
+use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
 
 use crate::harness::{Bundle, Container, alone};
@@ -66,6 +67,25 @@ fn the_own_user_namespace_cannot_be_joined() {
         assert_eq!(error.code, ErrorCode::ConfigInvalid);
         assert!(error.cause.unwrap().contains("nucleus' own user namespace"));
         assert!(error.hint.unwrap().contains("leave the `user` entry out"));
+    });
+}
+
+#[test]
+fn a_namespace_that_was_opened_counts_in_place_of_its_path() {
+    alone(|| {
+        let other = Bundle::new("cat");
+        let (container, writer) = created(&other);
+        let theirs = path(&container, "net");
+        // What was looked at; since then the path leads to the host's.
+        let opened = rustix::fs::open(&theirs, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let namespaces = json!([{"type": "mount"}, {"type": "network", "path": "/proc/self/ns/net"}]);
+        let mut bundle = Bundle::new("readlink /proc/self/ns/net")
+            .set("/linux/namespaces", namespaces)
+            .set("/hostname", json!(""));
+        bundle.namespaces.push(("network", opened));
+        let expected = fs::read_link(&theirs).unwrap();
+        assert_eq!(bundle.run().output(), expected.to_str().unwrap());
+        drop(writer);
     });
 }
 

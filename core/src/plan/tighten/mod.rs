@@ -88,7 +88,7 @@ impl Tightened {
 /// What the rules must know of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineFacts {
-    /// The paths in `linux.namespaces` that lead to a namespace of nucleus itself: the host's, as far as it can tell.
+    /// The kinds in `linux.namespaces` whose paths lead to a namespace of nucleus itself: the host's, as far as it can tell.
     pub own_namespaces: Vec<String>,
     /// What the sources of bind mounts are, by the index of the mount.
     pub sources: BTreeMap<usize, Source>,

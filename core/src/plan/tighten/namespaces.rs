@@ -102,5 +102,5 @@ fn path(entry: &Value) -> Option<&str> {
 }
 
 fn leads_to_host(entry: &Value, facts: &EngineFacts) -> bool {
-    path(entry).is_some_and(|path| facts.own_namespaces.iter().any(|own| own == path))
+    path(entry).is_some() && facts.own_namespaces.iter().any(|kind| entry["type"] == kind.as_str())
 }

@@ -362,7 +362,7 @@ fn the_hosts_namespaces_are_refused_whether_unnamed_or_by_path() {
         assert!(refused("/linux/namespaces", json!(list), "").contains(kind), "{kind}");
         list.push(json!({"type": kind, "path": "/proc/1/ns/x"}));
         let (mut config, facts) =
-            (ordinary(), EngineFacts { own_namespaces: vec!["/proc/1/ns/x".into()], ..facts(Reach::Files) });
+            (ordinary(), EngineFacts { own_namespaces: vec![kind.to_owned()], ..facts(Reach::Files) });
         config["linux"]["namespaces"] = json!(list);
         assert_eq!(super::config(&mut config, &bounds(""), &facts).unwrap().refusals.len(), 1, "{kind}");
     }
