@@ -115,8 +115,8 @@ fn accepted(value: &Value) -> Result<Vec<String>> {
 
 /// What lies there decides what runs as root.
 fn directory(value: &Value) -> Result<PathBuf> {
-    trust::directory(text("bundleDir")(value)?.as_ref())
-        .map_err(|error| error.hint("`backend.options.bundleDir` must be root's alone: `chmod go-w`"))
+    let path = text("bundleDir")(value)?;
+    trust::directory(path.as_ref()).map_err(|error| error.on(format!("`backend.options.bundleDir` ({path})")))
 }
 
 fn flags(value: &Value) -> Result<Vec<String>> {
@@ -167,7 +167,7 @@ mod tests {
             (json!({"networkStack": true}), &["backend.options.networkStack", "no text"]),
             (json!({"acceptAdvisories": ["CVE-1"]}), &["`CVE-1`", "CVE-2025-2713"]),
             (json!({"bundleDir": "/tmp"}), &["/tmp", "can be written by everybody", "bundleDir"]),
-            (json!({"bundleDir": "bundles"}), &["not absolute"]),
+            (json!({"bundleDir": "bundles"}), &["bundleDir", "not absolute"]),
             (json!({"bundleDir": "/etc/passwd"}), &["no directory"]),
             (json!({"args": ["-platform=kvm"]}), &["-platform=kvm", "nucleus itself"]),
             (json!({"args": ["--TESTONLY-unsafe-nonroot"]}), &["gives up what the profile promises"]),

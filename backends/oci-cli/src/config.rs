@@ -10,6 +10,7 @@ use nucleus_linux::fault::{invalid, unsupported};
 use nucleus_sys::mount::{MountAttrFlags, Propagation, Reach};
 use serde_json::{Map, Value, json};
 
+use crate::console::{self, Size};
 use crate::mapped::{self, Ids};
 use crate::record::Hooks;
 use crate::runtime::{HostAccess, RootMount, TmpfsMode};
@@ -29,6 +30,8 @@ pub(crate) struct Rewritten {
     pub(crate) binds: Vec<Bind>,
     pub(crate) tmpfs: Vec<Tmpfs>,
     pub(crate) terminal: bool,
+    /// `process.consoleSize`, if it has a terminal.
+    pub(crate) size: Option<Size>,
     /// The first word of `process.args`.
     pub(crate) program: String,
     /// Whether it has a network namespace of its own.
@@ -141,8 +144,10 @@ pub(crate) fn rewrite(text: &str, places: Places<'_>) -> Result<Rewritten> {
     let process = config.get("process");
     let flag = |name: &str| process.and_then(|process| process.get(name)?.as_bool());
     let program = process.and_then(|process| process.pointer("/args/0")?.as_str());
+    let terminal = flag("terminal").unwrap_or_default();
     Ok(Rewritten {
-        terminal: flag("terminal").unwrap_or_default(),
+        size: process.filter(|_| terminal).and_then(console::size),
+        terminal,
         program: program.unwrap_or_default().to_owned(),
         own_network: has_own_network(&config),
         filtered,

@@ -8,9 +8,36 @@ use std::path::{Path, PathBuf};
 use nucleus_abi::{Error, ErrorCode, Result};
 use nucleus_linux::fault::OrFail;
 use nucleus_sys::socket::receive_descriptor;
+use nucleus_sys::terminal::{set_window_size, window_size};
 use nucleus_sys::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::place::Place;
+
+/// A terminal's size in characters (`process.consoleSize`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size {
+    pub(crate) height: u16,
+    pub(crate) width: u16,
+}
+
+/// The size that a process asks for.
+pub(crate) fn size(process: &Value) -> Option<Size> {
+    Size::deserialize(&process["consoleSize"]).ok()
+}
+
+/// Gives a terminal its size: runsc passes `consoleSize` over, and crun 1.8 in `exec`. Programs that meet a size of nothing may fail.
+pub(crate) fn resize(terminal: &OwnedFd, size: Option<Size>, id: &str) -> Result<()> {
+    let Some(Size { height, width }) = size else { return Ok(()) };
+    let step = "give the terminal its size";
+    let old = window_size(terminal.as_fd()).or_fail(step, id)?;
+    if (old.ws_row, old.ws_col) == (height, width) {
+        return Ok(());
+    }
+    set_window_size(terminal.as_fd(), nucleus_sys::terminal::Winsize { ws_row: height, ws_col: width, ..old })
+        .or_fail(step, id)
+}
 
 /// A socket in the engine's directory that waits for a terminal.
 pub(crate) struct Console {

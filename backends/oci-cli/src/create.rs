@@ -10,7 +10,7 @@ use nucleus_sys::Pid;
 use nucleus_sys::pidfd::PidFd;
 
 use crate::call::{Ended, Outcome, failed, within};
-use crate::console::{Console, OF_CREATE};
+use crate::console::{self, Console, OF_CREATE};
 use crate::place::Place;
 use crate::record::Record;
 use crate::runtime::{ExitSource, Fault};
@@ -42,6 +42,9 @@ pub fn create(request: &CreateRequest, descriptors: Descriptors<'_>) -> Result<R
     record.process = Some(process);
     record.write(&place)?;
     let console = console.map(|console| console.receive(request.id.as_str())).transpose()?;
+    if let Some(console) = &console {
+        console::resize(console, record.size, request.id.as_str())?;
+    }
     if record.own_network && record.runtime.has_fault(Fault::LoopbackDown) {
         loopback::bring_up(&first, &request.id)?;
     }

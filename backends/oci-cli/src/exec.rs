@@ -208,6 +208,10 @@ fn execute(
         fs::rename(&files.log, &log).or_fail("keep the log of the process", log.display())?;
     }
     let console = console.map(|console| console.receive(request.id.as_str())).transpose()?;
+    if let Some(console) = &console {
+        let size = serde_json::from_str(request.process.get()).ok().as_ref().and_then(console::size);
+        console::resize(console, size, request.id.as_str())?;
+    }
     let document = ExecReply {
         pid: Some(pid.as_raw_nonzero().get().cast_unsigned()),
         wait: 0,

@@ -8,6 +8,7 @@ use nucleus_abi::{Error, ErrorCode, Process, Result};
 use nucleus_linux::fault::{OrFail, explain};
 use serde::{Deserialize, Serialize};
 
+use crate::console::Size;
 use crate::place::Place;
 use crate::runtime::Runtime;
 
@@ -35,6 +36,9 @@ pub(crate) struct Record {
     pub(crate) bundle: Option<PathBuf>,
     /// Whether it has a terminal.
     pub(crate) terminal: bool,
+    /// The terminal's size.
+    #[serde(default)]
+    pub(crate) size: Option<Size>,
     /// Hooks that the runtime calls when it deletes the container.
     #[serde(default)]
     pub(crate) after: Hooks,
@@ -69,6 +73,7 @@ impl Record {
             stage: None,
             bundle: None,
             terminal: false,
+            size: None,
             own_network: false,
             filtered: false,
             after: Hooks::Some,

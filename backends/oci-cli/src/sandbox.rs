@@ -131,6 +131,7 @@ fn record(
         cgroups,
         program: rewritten.program.clone(),
         terminal: rewritten.terminal,
+        size: rewritten.size,
         own_network: rewritten.own_network,
         filtered: rewritten.filtered,
         after: rewritten.after,

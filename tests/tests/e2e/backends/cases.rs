@@ -388,8 +388,12 @@ pub(super) fn made_for_an_engine(subject: &Subject) {
 
 /// The terminal of an engine's container goes to the engine.
 pub(super) fn console_socket(subject: &Subject) {
+    terminal_of_an_engine(subject, "tty; stty size; exit 5", "/dev/pts/0");
+}
+
+/// Runs a script on it that prints a line, and its size.
+pub(super) fn terminal_of_an_engine(subject: &Subject, script: &str, line: &str) {
     let host = &subject.host;
-    let script = "tty; stty size; exit 5";
     let bundle = Bundle::shell(host, "bundle", script).set("/process/terminal", true);
     let size = serde_json::json!({"height": 31, "width": 97});
     let bundle = bundle.set("/process/consoleSize", size).write();
@@ -402,7 +406,7 @@ pub(super) fn console_socket(subject: &Subject) {
     let mut text = String::new();
     // When the last process has left its terminal, reading it fails (EIO).
     let _ = fs::File::from(terminal).read_to_string(&mut text);
-    assert_eq!(text.lines().collect::<Vec<_>>(), ["/dev/pts/0", "31 97"]);
+    assert_eq!(text.lines().collect::<Vec<_>>(), [line, "31 97"]);
     host.nucleus("delete").args(["--force", &id]).output().assert_success();
 }
 

@@ -66,11 +66,7 @@ const OF_GVISOR: &[Otherwise] = &[
     ),
     ("user namespace", "its kernel shows no maps of the profile's", gvisor::user_namespace),
     ("kernel parameters and the out-of-memory score", "runsc passes over parameters", gvisor::parameters),
-    (
-        "a terminal for an engine",
-        "runsc does not serve the terminal's requests once the call that made it has gone (ECHILD): the operator's works",
-        gvisor::terminal,
-    ),
+    ("a terminal for an engine", "a terminal's name is not found inside", gvisor::console_socket),
     (
         "the out-of-memory killer is told of",
         "it ends the sandbox itself, and with it the container: the limit holds",
