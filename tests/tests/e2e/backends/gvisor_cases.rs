@@ -128,6 +128,7 @@ pub(super) fn exec(subject: &Subject) {
     let output = subject.host.nucleus("exec").args([&id, "true"]).output();
     output.assert_refused(&["`security.seccomp` (", "system call filter", "permissive"]);
     end(subject, &id, running);
+    fs::remove_file(subject.host.path("files").join("ready")).unwrap();
     let (id, running) = sleeping(subject, &format!("{UNFILTERED}\nworkload: {{user: '10001:10001'}}"));
     let exec = |words: &[&str]| subject.host.nucleus("exec").arg(&id).args(words);
     let output = exec(&["grep", "Seccomp:", "/proc/self/status"]).output().assert_code(0);
