@@ -109,7 +109,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("nucleus-sd-notify-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let manager = UnixDatagram::bind(&path).unwrap();
-        let mut heard = |point| {
+        let heard = |point| {
             SdNotify.event(&request(point, path.to_str())).unwrap();
             let mut buffer = [0; 256];
             let length = manager.recv(&mut buffer).unwrap();
