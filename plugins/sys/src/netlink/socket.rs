@@ -63,8 +63,17 @@ impl Socket {
     pub(super) fn answers(&self, first: u32, last: u32) -> io::Result<Vec<(u16, Vec<u8>)>> {
         let mut answers = Vec::new();
         let mut buffer = vec![0; PART];
+        let mut flags = RecvFlags::TRUNC;
         loop {
-            let (_, length) = retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::TRUNC))?;
+            let (_, length) = match retry_on_intr(|| recv(&self.socket, &mut buffer[..], flags)) {
+                // There were more answers than room: the first ones wait to be read, and no others come (netlink(7)).
+                Err(Errno::NOBUFS) => {
+                    flags |= RecvFlags::DONTWAIT;
+                    continue;
+                }
+                Err(Errno::AGAIN) => return Err(Errno::NOBUFS.into()),
+                received => received?,
+            };
             let mut rest = buffer.get(..length).ok_or(Errno::MSGSIZE)?;
             while let Some((message, after)) = split(rest) {
                 rest = after;

@@ -42,7 +42,8 @@ impl Subject {
     fn starts(&self) -> Starts {
         match self.backend {
             Backend::Runsc => Starts { enough: 6, least: 2, patience: Duration::from_secs(30) },
-            Backend::Crun | Backend::Runc => Starts { least: 8, ..MANY },
+            // One that meets the race in a bad moment may hang until it is killed, after 30 s.
+            Backend::Crun | Backend::Runc => Starts { least: 3, patience: Duration::from_secs(40), ..MANY },
             _ => MANY,
         }
     }
@@ -134,22 +135,21 @@ fn start_in_a_race(
     names: [&str; 2],
     bait: &Bait,
     start: impl Fn(&str, usize) -> Output,
-) {
+) -> Vec<Option<i32>> {
     root.link(names[1], &bait.path);
     let [one, other] = names.map(|name| root.path().join(name));
     let starts = Cell::new(0);
-    let codes = race_of(subject.starts(), &one, &other, || {
+    race_of(subject.starts(), &one, &other, || {
         let number = starts.replace(starts.get() + 1);
         start(OPTIONS[number % 2], number).code()
-    });
-    assert!(codes.contains(&Some(0)), "some starts win: {codes:?}");
+    })
 }
 
 fn swapped_target(subject: &Subject) {
     let (bait, shared) = (Bait::lay(&subject.host), open_directory(&subject.host, "shared"));
     let root = subject.image("root");
     fs::create_dir(root.path().join("way")).unwrap();
-    start_in_a_race(subject, &root, ["way", "trap"], &bait, |option, number| {
+    let codes = start_in_a_race(subject, &root, ["way", "trap"], &bait, |option, number| {
         let target = ["/way", "/way/deep", "/way/deep/er", "/way/file"][number / 2 % 4];
         let script = "cat /way/file 2> /dev/null; cut -d' ' -f5 /proc/self/mountinfo";
         let call = subject.in_root(&root, option, script).args(["--volume", &writable(&shared, target)]);
@@ -157,16 +157,19 @@ fn swapped_target(subject: &Subject) {
         assert_stayed_inside(&output, &bait);
         output
     });
+    assert!(codes.contains(&Some(0)), "some starts win: {codes:?}");
 }
 
+/// runc looks at `/dev` so often that it is refused nearly always.
 fn swapped_dev(subject: &Subject) {
     let (bait, root) = (Bait::lay(&subject.host), subject.image("root"));
-    start_in_a_race(subject, &root, ["dev", "trap"], &bait, |option, _| {
+    let codes = start_in_a_race(subject, &root, ["dev", "trap"], &bait, |option, _| {
         let script = "cat /dev/file; cut -d' ' -f5 /proc/self/mountinfo; exit 0";
         let output = subject.in_root(&root, option, script).output();
         assert_stayed_inside(&output, &bait);
         output
     });
+    assert!(codes.iter().all(|code| matches!(code, Some(0 | 125))), "{codes:?}");
 }
 
 fn false_procfs(subject: &Subject) {
