@@ -107,7 +107,7 @@ pub(crate) fn start(request: &ContainerRequest) -> Result<Done> {
     let gate =
         rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| not_waiting(request, &errno.into()))?;
     let listener = Listener::open(&request.directory)?;
-    rustix::io::write(&gate, b"s").or_fail("start the workload", &request.id)?;
+    rustix::io::write(&gate, b"s").map_err(|errno| not_waiting(request, &errno.into()))?;
     drop(gate);
     let followed = listener.map_or(Ok(()), |listener| follow(request, listener));
     let left = leave(&request.directory).or_fail("leave the start gate", path.display());
@@ -148,7 +148,8 @@ fn not_waiting(request: &ContainerRequest, error: &std::io::Error) -> Error {
         |cause: &str| Error::new(ErrorCode::WrongState, "start the workload").on(&request.id).because(cause);
     match error.raw_os_error() {
         Some(libc::ENOENT) => wrong("it has been started already"),
-        Some(libc::ENXIO) => wrong("its process has ended before the start"),
+        // Before the gate was opened, or between that and the byte.
+        Some(libc::ENXIO | libc::EPIPE) => wrong("its process has ended before the start"),
         _ => system("start the workload", error).on(&request.id),
     }
 }
